@@ -1,0 +1,1 @@
+# Programs that use the library the way its users do: through <vmmigrate/...>.

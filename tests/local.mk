@@ -1,0 +1,38 @@
+# `make check`: every program of TESTS prints TAP. LONG_TESTS are those that
+# take minutes or want a QEMU; `make check-all` runs both.
+
+TEST_EXTENSIONS = .py
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+PY_LOG_DRIVER = $(LOG_DRIVER)
+PY_LOG_COMPILER = $(PYTHON)
+AM_TESTS_ENVIRONMENT = \
+	CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PYTHONDONTWRITEBYTECODE=1 \
+	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; \
+	export CK_TAP_LOG_FILE_NAME CK_VERBOSITY PYTHONDONTWRITEBYTECODE \
+	top_srcdir top_builddir;
+
+# The library once more, for unit tests: internals visible, fault points and
+# lock ranks on.
+if HAVE_CHECK
+check_LTLIBRARIES += tests/libinternals.la
+endif
+tests_libinternals_la_SOURCES = $(library_sources)
+tests_libinternals_la_CPPFLAGS = $(AM_CPPFLAGS) -DVMMIG_TESTING=1
+tests_libinternals_la_CFLAGS = $(AM_CFLAGS) $(GLIB_CFLAGS)
+tests_libinternals_la_LIBADD = $(GLIB_LIBS)
+
+unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -DVMMIG_TESTING=1
+unit_cflags = $(AM_CFLAGS) $(GLIB_CFLAGS) $(CHECK_CFLAGS)
+unit_ldadd = tests/libinternals.la $(GLIB_LIBS) $(CHECK_LIBS)
+
+# For each unit test: unit_tests += tests/unit/check-NAME
+unit_tests =
+
+if HAVE_CHECK
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+
+check-all: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(LONG_TESTS)'
+.PHONY: check-all
