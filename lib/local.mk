@@ -1,6 +1,14 @@
 # The library, one list for each layer; lib/LAYERS gives their order.
 
-base_sources =
+base_sources = \
+	lib/base/bitmap.c lib/base/bitmap.h \
+	lib/base/bytes.h \
+	lib/base/clock.c lib/base/clock.h \
+	lib/base/error.c lib/base/error.h \
+	lib/base/fault-points.c lib/base/fault-points.h \
+	lib/base/log.c lib/base/log.h \
+	lib/base/stop-flag.c lib/base/stop-flag.h \
+	lib/base/thread.c lib/base/thread.h
 
 host_sources =
 

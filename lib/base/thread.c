@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Threads, mutexes and conditions over pthreads, with the lock order checked
+ * in testing builds.
+ */
+#include "base/thread.h"
+
+#include <glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#if VMMIG_TESTING
+enum { MAX_HELD = 16 };
+
+static __thread const struct vmmig__mutex *held[MAX_HELD];
+static __thread unsigned held_count;
+
+static void check_order(const struct vmmig__mutex *mutex)
+{
+    for (unsigned i = 0; i < held_count; i++) {
+        if (held[i]->rank >= mutex->rank) {
+            fprintf(stderr, "lock order: %s (%u) taken under %s (%u)\n",
+                    mutex->name, mutex->rank, held[i]->name, held[i]->rank);
+            abort();
+        }
+    }
+    if (held_count == MAX_HELD)
+        abort();
+}
+
+static void note_held(const struct vmmig__mutex *mutex)
+{
+    held[held_count++] = mutex;
+}
+
+static void note_released(const struct vmmig__mutex *mutex)
+{
+    for (unsigned i = held_count; i-- > 0;) {
+        if (held[i] == mutex) {
+            for (held_count--; i < held_count; i++)
+                held[i] = held[i + 1];
+            return;
+        }
+    }
+    fprintf(stderr, "lock order: %s released, not held\n", mutex->name);
+    abort();
+}
+#else
+static void check_order(const struct vmmig__mutex *mutex)
+{
+}
+
+static void note_held(const struct vmmig__mutex *mutex)
+{
+}
+
+static void note_released(const struct vmmig__mutex *mutex)
+{
+}
+#endif
+
+/* These pthread calls fail only when the caller broke their rules. */
+static void must(int result, const char *what)
+{
+    if (G_UNLIKELY(result != 0))
+        g_error("%s: %s", what, g_strerror(result));
+}
+
+void vmmig__mutex_init(struct vmmig__mutex *mutex, enum vmmig__lock_rank rank,
+                       const char *name)
+{
+    must(pthread_mutex_init(&mutex->mutex, NULL), "pthread_mutex_init");
+    mutex->rank = rank;
+    mutex->name = name;
+}
+
+void vmmig__mutex_destroy(struct vmmig__mutex *mutex)
+{
+    must(pthread_mutex_destroy(&mutex->mutex), "pthread_mutex_destroy");
+}
+
+VMMIG_UNCHECKED void vmmig__mutex_lock(struct vmmig__mutex *mutex)
+{
+    check_order(mutex);
+    must(pthread_mutex_lock(&mutex->mutex), "pthread_mutex_lock");
+    note_held(mutex);
+}
+
+VMMIG_UNCHECKED void vmmig__mutex_unlock(struct vmmig__mutex *mutex)
+{
+    note_released(mutex);
+    must(pthread_mutex_unlock(&mutex->mutex), "pthread_mutex_unlock");
+}
+
+void vmmig__cond_init(struct vmmig__cond *cond)
+{
+    pthread_condattr_t attributes;
+
+    must(pthread_condattr_init(&attributes), "pthread_condattr_init");
+    must(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC),
+         "pthread_condattr_setclock");
+    must(pthread_cond_init(&cond->cond, &attributes), "pthread_cond_init");
+    pthread_condattr_destroy(&attributes);
+}
+
+void vmmig__cond_destroy(struct vmmig__cond *cond)
+{
+    must(pthread_cond_destroy(&cond->cond), "pthread_cond_destroy");
+}
+
+VMMIG_UNCHECKED void vmmig__cond_wait(struct vmmig__cond *cond,
+                                      struct vmmig__mutex *mutex)
+{
+    note_released(mutex);
+    must(pthread_cond_wait(&cond->cond, &mutex->mutex), "pthread_cond_wait");
+    note_held(mutex);
+}
+
+VMMIG_UNCHECKED bool vmmig__cond_wait_until(struct vmmig__cond *cond,
+                                            struct vmmig__mutex *mutex,
+                                            uint64_t deadline_us)
+{
+    struct timespec deadline = {
+        .tv_sec = (time_t)(deadline_us / G_USEC_PER_SEC),
+        .tv_nsec = (long)(deadline_us % G_USEC_PER_SEC) * 1000,
+    };
+    int result;
+
+    note_released(mutex);
+    result = pthread_cond_timedwait(&cond->cond, &mutex->mutex, &deadline);
+    note_held(mutex);
+    if (result == ETIMEDOUT)
+        return false;
+    must(result, "pthread_cond_timedwait");
+    return true;
+}
+
+void vmmig__cond_broadcast(struct vmmig__cond *cond)
+{
+    must(pthread_cond_broadcast(&cond->cond), "pthread_cond_broadcast");
+}
+
+struct vmmig__thread {
+    pthread_t thread;
+    char name[16];
+    struct vmmig__thread_hook hook;
+    void (*run)(void *data);
+    void *data;
+};
+
+static void *thread_main(void *data)
+{
+    struct vmmig__thread *thread = data;
+
+    pthread_setname_np(pthread_self(), thread->name);
+    if (thread->hook.hook)
+        thread->hook.hook(thread->hook.data, thread->name, true);
+    thread->run(thread->data);
+    if (thread->hook.hook)
+        thread->hook.hook(thread->hook.data, thread->name, false);
+    return NULL;
+}
+
+bool vmmig__thread_start(struct vmmig__thread **ret_thread, const char *name,
+                         const struct vmmig__thread_hook *hook,
+                         void (*run)(void *data), void *data,
+                         vmmig_error **error)
+{
+    struct vmmig__thread *thread = g_new0(struct vmmig__thread, 1);
+    sigset_t all, before;
+    int result;
+
+    g_strlcpy(thread->name, name, sizeof thread->name);
+    if (hook)
+        thread->hook = *hook;
+    thread->run = run;
+    thread->data = data;
+    *ret_thread = thread; /* the new thread may look at it at once */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&thread->thread, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result == 0)
+        return true;
+    *ret_thread = NULL;
+    g_free(thread);
+    return vmmig__fail_errno(error, result, "starting the thread %s", name);
+}
+
+void vmmig__thread_join(struct vmmig__thread *thread)
+{
+    if (!thread)
+        return;
+    must(pthread_join(thread->thread, NULL), "pthread_join");
+    g_free(thread);
+}
+
+bool vmmig__thread_is_current(const struct vmmig__thread *thread)
+{
+    return thread && pthread_equal(thread->thread, pthread_self());
+}
