@@ -8,6 +8,7 @@ base_sources = \
 	lib/base/fault-points.c lib/base/fault-points.h \
 	lib/base/log.c lib/base/log.h \
 	lib/base/stop-flag.c lib/base/stop-flag.h \
+	lib/base/struct-copy.c lib/base/struct-copy.h \
 	lib/base/thread.c lib/base/thread.h
 
 host_sources =
