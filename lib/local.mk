@@ -13,7 +13,17 @@ base_sources = \
 
 host_sources =
 
-io_sources =
+io_sources = \
+	lib/io/address.h \
+	lib/io/channel-exec.h \
+	lib/io/channel-fd.h \
+	lib/io/channel-file.h \
+	lib/io/channel-memory.h \
+	lib/io/channel.h \
+	lib/io/connect.h \
+	lib/io/io-error.h \
+	lib/io/listen.h \
+	lib/io/rate-limit.h
 
 wire_sources =
 
