@@ -25,7 +25,17 @@ io_sources = \
 	lib/io/listen.h \
 	lib/io/rate-limit.h
 
-wire_sources =
+wire_sources = \
+	lib/wire/format.h \
+	lib/wire/stream-reader.h \
+	lib/wire/stream-writer.h \
+	lib/wire/section-frame.h \
+	lib/wire/configuration.h \
+	lib/wire/ram-record.h \
+	lib/wire/command.h \
+	lib/wire/reply.h \
+	lib/wire/device-fields.h \
+	lib/wire/vm-description.h
 
 device_sources =
 
