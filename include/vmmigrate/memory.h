@@ -133,8 +133,8 @@ VMMIG_API void vmmig_machine_mark_dirty(struct vmmig_machine *machine,
  * vmmig_block_mark_dirty_bitmap:
  * @block: the block
  * @first_page: where the bitmap begins, in pages of the machine
- * @words: bit i of word w is page @first_page + 64 * w + i, which is how KVM has
- *   them on little-endian machines
+ * @words: bit i of word w is page @first_page + 64 * w + i, as KVM has them on
+ *   little-endian machines
  * @page_count: how many bits to read; pages past the end of the block are
  *   ignored
  *
