@@ -39,7 +39,19 @@ wire_sources = \
 
 device_sources =
 
-ram_sources =
+ram_sources = \
+	lib/ram/dirty-log.h \
+	lib/ram/main-sink.h \
+	lib/ram/page-placer.h \
+	lib/ram/page-search.h \
+	lib/ram/page-sink.h \
+	lib/ram/ram.h \
+	lib/ram/ram-blocks.h \
+	lib/ram/ram-load.h \
+	lib/ram/ram-save.h \
+	lib/ram/received-pages.h \
+	lib/ram/write-tracking.h \
+	lib/ram/zero-page.h
 
 returnpath_sources =
 
