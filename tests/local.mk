@@ -28,6 +28,14 @@ unit_ldadd = tests/libinternals.la $(GLIB_LIBS) $(CHECK_LIBS)
 # For each unit test: unit_tests += tests/unit/check-NAME
 unit_tests =
 
+unit_tests += tests/unit/check-workload
+tests_unit_check_workload_SOURCES = tests/unit/check-workload.c
+tests_unit_check_workload_CPPFLAGS = \
+	$(unit_cppflags) -I$(top_srcdir)/examples/minivmm
+tests_unit_check_workload_CFLAGS = $(unit_cflags)
+tests_unit_check_workload_LDADD = \
+	examples/minivmm/libworkload.la $(CHECK_LIBS)
+
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
