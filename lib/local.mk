@@ -63,6 +63,7 @@ library_sources = $(base_sources) $(host_sources) $(io_sources) \
 
 lib_LTLIBRARIES += libvmmigrate.la
 libvmmigrate_la_SOURCES = $(library_sources)
+libvmmigrate_la_CPPFLAGS = $(AM_CPPFLAGS) -DVMMIG_TESTING=0
 libvmmigrate_la_CFLAGS = $(AM_CFLAGS) $(GLIB_CFLAGS) -fvisibility=hidden
 libvmmigrate_la_LIBADD = $(GLIB_LIBS)
 if SANITIZED
