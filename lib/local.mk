@@ -11,7 +11,10 @@ base_sources = \
 	lib/base/struct-copy.c lib/base/struct-copy.h \
 	lib/base/thread.c lib/base/thread.h
 
-host_sources =
+host_sources = \
+	lib/host/host-call.c lib/host/host-call.h \
+	lib/host/host-queue.c lib/host/host-queue.h \
+	lib/host/host-table.c lib/host/host-table.h
 
 io_sources = \
 	lib/io/address.h \
@@ -55,7 +58,8 @@ ram_sources = \
 
 returnpath_sources =
 
-session_sources =
+session_sources = \
+	lib/session/options.c lib/session/options.def lib/session/options.h
 
 library_sources = $(base_sources) $(host_sources) $(io_sources) \
 	$(wire_sources) $(device_sources) $(ram_sources) \

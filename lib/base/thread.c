@@ -5,6 +5,7 @@
  */
 #include "base/thread.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -152,14 +153,15 @@ struct vmmig__thread {
 
 static void *thread_main(void *data)
 {
-    struct vmmig__thread *thread = data;
+    /* A copy: detach() frees the original while the thread still runs. */
+    struct vmmig__thread self = *(struct vmmig__thread *)data;
 
-    pthread_setname_np(pthread_self(), thread->name);
-    if (thread->hook.hook)
-        thread->hook.hook(thread->hook.data, thread->name, true);
-    thread->run(thread->data);
-    if (thread->hook.hook)
-        thread->hook.hook(thread->hook.data, thread->name, false);
+    pthread_setname_np(pthread_self(), self.name);
+    if (self.hook.hook)
+        self.hook.hook(self.hook.data, self.name, true);
+    self.run(self.data);
+    if (self.hook.hook)
+        self.hook.hook(self.hook.data, self.name, false);
     return NULL;
 }
 
@@ -194,6 +196,12 @@ void vmmig__thread_join(struct vmmig__thread *thread)
     if (!thread)
         return;
     must(pthread_join(thread->thread, NULL), "pthread_join");
+    g_free(thread);
+}
+
+void vmmig__thread_detach(struct vmmig__thread *thread)
+{
+    must(pthread_detach(thread->thread), "pthread_detach");
     g_free(thread);
 }
 
