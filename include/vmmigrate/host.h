@@ -55,11 +55,11 @@ enum {
  * struct vmmig_host:
  * @struct_size: sizeof(struct vmmig_host)
  * @page_bytes: the guest's page size, in which memory is tracked and sent: a
- *   power of two, not below the kernel's; 0: 4096
+ *   power of two, from the kernel's up to 1 GiB; 0: 4096
  * @vcpu_count: how many vCPUs @save_vcpu and @load_vcpu know; 0: vCPUs are
  *   devices like others, or there are none
  * @vcpu_version: of the bytes that @save_vcpu writes
- * @machine_name: (nullable): compared between the sides; NULL: "none"
+ * @machine_name: (nullable): 1 to 255 bytes, equal on both sides; NULL: "none"
  * @uuid: (nullable): of the VM, in its usual text form; NULL: it has none
  *
  * The host. All functions get the `data` of vmmig_machine_new() as @host. Only
@@ -235,7 +235,8 @@ struct vmmig_host {
      * @error: return location
      *
      * Gives up what only one side may have; caches are written back first.
-     * NULL: there is nothing to give up.
+     * NULL: there is nothing to give up. Comes with acquire_ownership(), which
+     * undoes it.
      *
      * Thread:   the machine's host thread
      * Locks:    none
