@@ -7,9 +7,10 @@ PY_LOG_DRIVER = $(LOG_DRIVER)
 PY_LOG_COMPILER = $(PYTHON)
 AM_TESTS_ENVIRONMENT = \
 	CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PYTHONDONTWRITEBYTECODE=1 \
-	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; \
+	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' \
+	CC='$(CC)' GLIB_CFLAGS='$(GLIB_CFLAGS)'; \
 	export CK_TAP_LOG_FILE_NAME CK_VERBOSITY PYTHONDONTWRITEBYTECODE \
-	top_srcdir top_builddir;
+	top_srcdir top_builddir CC GLIB_CFLAGS;
 
 # The library once more, for unit tests: internals visible, fault points and
 # lock ranks on.
@@ -40,6 +41,15 @@ if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
+
+# The interface: what the headers promise, and that it stays so.
+abi_scripts = tests/abi/compile.py tests/abi/contracts.py
+check_PROGRAMS += tests/abi/layout
+tests_abi_layout_SOURCES = tests/abi/layout.c
+TESTS += tests/abi/layout $(abi_scripts) tests/layers.py
+EXTRA_DIST += $(abi_scripts) tests/abi/exports.py tests/abi/headers.py \
+	tests/support/tap.py \
+	tests/abi/constants.txt tests/abi/layout-x86_64.txt tests/layers.py
 
 check-all: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(LONG_TESTS)'
