@@ -40,7 +40,11 @@ wire_sources = \
 	lib/wire/device-fields.h \
 	lib/wire/vm-description.h
 
-device_sources =
+device_sources = \
+	lib/device/device-call.c lib/device/device-call.h \
+	lib/device/device-load.c lib/device/device-load.h \
+	lib/device/device-registry.c lib/device/device-registry.h \
+	lib/device/device-save.c lib/device/device-save.h
 
 ram_sources = \
 	lib/ram/dirty-log.h \

@@ -9,11 +9,11 @@
 enum { DEFAULT_PAGE_BYTES = 4096, LARGEST_PAGE_BYTES = 1 << 30 };
 
 /* "00010203-0405-0607-0809-0a0b0c0d0e0f" to 16 bytes, as written. */
-static bool parse_uuid(const char *text, uint8_t uuid[VMMIG__UUID_BYTES])
+static bool parse_uuid(const char *text, uint8_t uuid[16])
 {
     size_t at = 0;
 
-    for (size_t i = 0; i < VMMIG__UUID_BYTES; i++) {
+    for (size_t i = 0; i < 16; i++) {
         int high, low;
 
         if (i == 4 || i == 6 || i == 8 || i == 10) {

@@ -11,15 +11,13 @@
 #include "base/log.h"
 #include "host/host-queue.h"
 
-enum { VMMIG__UUID_BYTES = 16 };
-
 struct vmmig__host {
     struct vmmig_host table; /* strings point to the members below */
     void *data;
     vmmig_free_fn free_data;
     char *machine_name;
     bool has_uuid;
-    uint8_t uuid[VMMIG__UUID_BYTES];
+    uint8_t uuid[16];
     struct vmmig__log log;
     struct vmmig__thread_hook hook;
     struct vmmig__host_queue *queue;
