@@ -19,13 +19,15 @@ host_sources = \
 io_sources = \
 	lib/io/address.h \
 	lib/io/channel-exec.h \
-	lib/io/channel-fd.h \
-	lib/io/channel-file.h \
-	lib/io/channel-memory.h \
-	lib/io/channel.h \
+	lib/io/channel-fd.c lib/io/channel-fd.h \
+	lib/io/channel-file.c lib/io/channel-file.h \
+	lib/io/channel-memory.c lib/io/channel-memory.h \
+	lib/io/channel.c lib/io/channel.h \
 	lib/io/connect.h \
-	lib/io/io-error.h \
+	lib/io/fd-stream.c lib/io/fd-stream.h \
+	lib/io/io-error.c lib/io/io-error.h \
 	lib/io/listen.h \
+	lib/io/open.h \
 	lib/io/rate-limit.h
 
 wire_sources = \

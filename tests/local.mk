@@ -29,6 +29,8 @@ unit_ldadd = tests/libinternals.la $(GLIB_LIBS) $(CHECK_LIBS)
 # For each unit test: unit_tests += tests/unit/check-NAME
 unit_tests =
 
+include tests/unit/io.mk
+
 unit_tests += tests/unit/check-workload
 tests_unit_check_workload_SOURCES = tests/unit/check-workload.c
 tests_unit_check_workload_CPPFLAGS = \

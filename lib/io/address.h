@@ -49,8 +49,7 @@ struct vmmig__address {
  * INVALID, with the text and what is wrong with it, for what is no address. A
  * UNIX path that no socket can have is refused here.
  */
-bool vmmig__address_parse(const char *text,
-                          struct vmmig__address **ret_address,
+bool vmmig__address_parse(const char *text, struct vmmig__address **ret_address,
                           vmmig_error **error)
     __attribute__((warn_unused_result));
 

@@ -7,7 +7,8 @@
  * takes no lock of its own: what the two directions share is set before they
  * start or is atomic.
  *
- * Every error names the channel ("channel main: ..."), carries the details
+ * Every error names the channel and its peer ("channel main: reading from
+ * 10.0.0.1:1234: the peer closed the connection"), carries the details
  * "channel" and "peer", and has the code IO unless a host's own transport or a
  * time-out said otherwise. No function here raises SIGPIPE.
  */
@@ -27,8 +28,8 @@ enum { VMMIG__CHANNEL_MAX_PARTS = 1024 };
 
 /*
  * A transport. `ops` is the table that a host fills for vmmig_channel_new();
- * what follows is only for the ones built in. Errors of its functions do not
- * name the channel: the caller does.
+ * what follows is only for the ones built in. Errors of its functions name
+ * neither the channel nor its peer: what calls them does.
  */
 struct vmmig__channel_ops {
     struct vmmig_channel_ops ops;
@@ -62,8 +63,8 @@ struct vmmig_channel *vmmig__channel_new(const struct vmmig__channel_ops *ops,
  * vmmig__channel_set_name:
  * @name: "main", "preempt": errors say "channel main"
  *
- * To be called before other threads use the channel. Until then errors name
- * the peer: "channel to 10.0.0.1:1234".
+ * To be called before other threads use the channel. Until then errors begin
+ * with "channel: ".
  */
 void vmmig__channel_set_name(struct vmmig_channel *channel, const char *name);
 
@@ -72,6 +73,8 @@ const char *vmmig__channel_get_name(const struct vmmig_channel *channel);
 /* Valid as long as the channel; never NULL. */
 const char *vmmig__channel_get_peer(const struct vmmig_channel *channel);
 bool vmmig__channel_is_two_way(const struct vmmig_channel *channel);
+/* What vmmig__channel_new() was given; for the file that made the channel. */
+void *vmmig__channel_get_data(const struct vmmig_channel *channel);
 
 /*
  * vmmig__channel_read:
@@ -103,9 +106,9 @@ bool vmmig__channel_write_all(struct vmmig_channel *channel,
  * @to_write: what to wait for: room to write, or something to read
  * @timeout_ms: VMMIG_FOREVER (-1): no limit
  *
- * Waits until a read (or a small write) would not block. An end, a loss and a
- * shutdown count as something to read. TIMEOUT when the time has passed. A
- * transport that has no deadlines returns true at once.
+ * Waits until a read (or a small write) would not block; an end and a loss
+ * count. TIMEOUT when the time has passed. A transport that knows no deadlines
+ * returns true at once.
  */
 bool vmmig__channel_wait(struct vmmig_channel *channel, bool to_write,
                          int64_t timeout_ms, vmmig_error **error)

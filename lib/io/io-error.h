@@ -7,17 +7,14 @@
 
 #include "base/error.h"
 
-/*
- * vmmig__fail_io:
- *
- * Sets an IO error "message: meaning of errno_value"; a connection that was
- * reset or has nobody at its other end reads "the peer closed the connection".
- * Always false.
- */
-bool vmmig__fail_io(vmmig_error **error, int errno_value, const char *format,
-                    ...) G_GNUC_PRINTF(3, 4);
+/* What an error number means, as the end of a sentence: "connection refused".
+ * A connection that was reset or has nobody at its other end reads "the peer
+ * closed the connection". */
+enum { VMMIG__IO_WORDS_BYTES = 128 };
+const char *vmmig__io_words(int errno_value,
+                            char buffer[VMMIG__IO_WORDS_BYTES]);
 
-/* What vmmig__fail_io() says about an error number: "connection refused". */
-const char *vmmig__io_words(int errno_value);
+/* Sets an IO error of these words alone; always false. */
+bool vmmig__fail_io(vmmig_error **error, int errno_value);
 
 #endif

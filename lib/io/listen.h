@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The destination's way to its peer: listening sockets, and the addresses that
- * are opened instead.
+ * Listening sockets: a destination's way to its peer.
  *
  * A listener belongs to one thread at a time; its address may be asked for by
  * any.
@@ -58,20 +57,5 @@ bool vmmig__listener_next(struct vmmig__listener *listener,
 
 /* Closes it and the connections that it still holds. Takes NULL. */
 void vmmig__listener_free(struct vmmig__listener *listener);
-
-/*
- * vmmig__open_incoming:
- * @address: FD, FILE or EXEC
- * @stop: (nullable): ends the wait for the writer of a FIFO, with CANCELLED
- * @ret_channel: (transfer full): a channel to read
- *
- * FD: takes the descriptor over, also when this fails. EXEC: starts the
- * command and reads its stdout.
- */
-bool vmmig__open_incoming(const struct vmmig__address *address,
-                          const struct vmmig__stop_flag *stop,
-                          struct vmmig_channel **ret_channel,
-                          vmmig_error **error)
-    __attribute__((warn_unused_result));
 
 #endif
