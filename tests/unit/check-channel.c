@@ -18,7 +18,7 @@ struct fake {
     unsigned shutdowns, closes;
 };
 
-static bool fail(struct fake *fake, vmmig_error **cause)
+static bool misbehave(struct fake *fake, vmmig_error **cause)
 {
     if (fake->fail_with)
         g_propagate_error(cause, fake->fail_with);
@@ -31,7 +31,7 @@ static bool fake_readv(void *data, const struct iovec *parts, uint32_t count,
     struct fake *fake = data;
 
     if (fake->fail)
-        return fail(fake, cause);
+        return misbehave(fake, cause);
     *ret_length_bytes = fake->claims;
     return true;
 }
@@ -43,7 +43,7 @@ static bool fake_writev(void *data, const struct iovec *parts, uint32_t count,
     uint64_t taken = 0;
 
     if (fake->fail)
-        return fail(fake, cause);
+        return misbehave(fake, cause);
     fake->most_parts = MAX(fake->most_parts, count);
     for (uint32_t i = 0; i < count && taken < fake->at_most; i++) {
         uint64_t now = MIN(parts[i].iov_len, fake->at_most - taken);
