@@ -2,7 +2,7 @@
 
 interop_tests = tests/interop/harness.py
 LONG_TESTS += $(interop_tests)
-EXTRA_DIST += $(interop_tests) scripts/fetch-qemu \
+EXTRA_DIST += $(interop_tests) \
 	tests/support/memory.py tests/support/migration.py \
 	tests/support/peers.py tests/support/qmp.py tests/support/qtest.py \
 	tests/support/relay.py tests/support/stream.py

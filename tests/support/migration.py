@@ -176,7 +176,7 @@ def with_writes(pair, rounds, pages_per_second, uri="tcp:127.0.0.1:0"):
     written after the last look at the dirty memory would rightly be lost.
     """
     pair.source.set_parameters(**slow(
-        min(pages_per_second * memory.PAGE_SIZE, 50_000_000)))
+        min(pages_per_second * memory.PAGE_SIZE // 2, 20_000_000)))
     pair.begin(uri, pause_before_switchover=True)
     write = Writer(pair.source, pages_per_second)
     if pair.source.wait_rounds(rounds, write) < rounds:
@@ -189,7 +189,17 @@ def with_writes(pair, rounds, pages_per_second, uri="tcp:127.0.0.1:0"):
 
 
 class TooFast(Exception):
-    """Writing did not keep up with sending: nothing is shown, try again."""
+    """Writing did not keep up with sending: nothing was shown either way."""
+
+
+def insist(attempt):
+    """Calls attempt() again, a few times, where it was TooFast."""
+    for left in (2, 1, 0):
+        try:
+            return attempt()
+        except TooFast:
+            if not left:
+                raise
 
 
 def wait_bytes(machine, count):
