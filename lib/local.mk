@@ -31,16 +31,16 @@ io_sources = \
 	lib/io/rate-limit.h
 
 wire_sources = \
+	lib/wire/command.c lib/wire/command.h \
+	lib/wire/configuration.c lib/wire/configuration.h \
+	lib/wire/device-fields.c lib/wire/device-fields.h \
 	lib/wire/format.h \
-	lib/wire/stream-reader.h \
-	lib/wire/stream-writer.h \
-	lib/wire/section-frame.h \
-	lib/wire/configuration.h \
-	lib/wire/ram-record.h \
-	lib/wire/command.h \
-	lib/wire/reply.h \
-	lib/wire/device-fields.h \
-	lib/wire/vm-description.h
+	lib/wire/ram-record.c lib/wire/ram-record.h \
+	lib/wire/reply.c lib/wire/reply.h \
+	lib/wire/section-frame.c lib/wire/section-frame.h \
+	lib/wire/stream-reader.c lib/wire/stream-reader.h \
+	lib/wire/stream-writer.c lib/wire/stream-writer.h \
+	lib/wire/vm-description.c lib/wire/vm-description.h
 
 device_sources = \
 	lib/device/device-call.c lib/device/device-call.h \

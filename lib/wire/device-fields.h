@@ -6,6 +6,10 @@
  * Loading reads into an image beside the device (no lock needed, it waits for
  * bytes), applying copies from there into the device (under the host lock,
  * waits for nothing, cannot fail).
+ *
+ * The version of a section chooses among the fields of the outermost layout; a
+ * subsection has a version of its own; a nested struct is always as its layout
+ * says now, since nothing in the stream tells its version.
  */
 #ifndef VMMIG_WIRE_DEVICE_FIELDS_H
 #define VMMIG_WIRE_DEVICE_FIELDS_H
@@ -35,6 +39,10 @@ bool vmmig__layout_check(const struct vmmig_layout *layout, const char *name,
  *
  * Writes the body of the section: all fields of the newest version, then the
  * subsections that are needed. is_needed() runs once for each.
+ *
+ * A device that also writes bytes of its own, which come after all this, cannot
+ * be described: give no @description and describe the whole section with
+ * vmmig__vm_description_add_opaque().
  */
 void vmmig__save_fields(const struct vmmig_layout *layout, const char *name,
                         uint32_t instance_id, const void *device,
@@ -49,8 +57,9 @@ struct vmmig__field_image;
  * @version: of the section
  * @ret_image: (transfer full)
  *
- * INCOMPATIBLE for a version that the layout does not cover and for a
- * subsection that it does not have.
+ * INCOMPATIBLE for a version that the layout does not cover. A subsection that
+ * the layout does not have is left unread: vmmig__expect_footer() refuses it by
+ * its name.
  */
 bool vmmig__load_fields(struct vmmig_reader *reader,
                         const struct vmmig_layout *layout, const char *name,

@@ -32,10 +32,14 @@ enum vmmig__record_type {
 /* CONFIGURATION: chapter 1.4. */
 #define VMMIG__MAX_MACHINE_NAME_BYTES 255
 #define VMMIG__MAX_CAPABILITIES 64
-#define VMMIG__MAX_CONFIGURATION_SUBSECTIONS 3 /* all that are known */
 #define VMMIG__CONFIGURATION_SUBSECTION_VERSION 1
 #define VMMIG__LEGACY_PAGE_BITS 12 /* what a stream that says nothing means */
 #define VMMIG__UUID_BYTES 16
+#define VMMIG__CONFIGURATION_PAGE_BITS "configuration/target-page-bits"
+#define VMMIG__CONFIGURATION_CAPABILITIES "configuration/capabilities"
+#define VMMIG__CONFIGURATION_UUID "configuration/uuid"
+#define VMMIG__CAPABILITY_IGNORE_SHARED "x-ignore-shared"
+#define VMMIG__CAPABILITY_MAPPED_RAM "mapped-ram"
 
 /* Description: chapter 1.5. A large VM's is some 100 KiB. */
 #define VMMIG__MAX_DESCRIPTION_BYTES (UINT32_C(64) << 20)
@@ -59,6 +63,7 @@ enum vmmig__record_type {
 #define VMMIG__MAX_LAYOUT_DEPTH 16
 #define VMMIG__MAX_LAYOUT_FIELDS 65536
 #define VMMIG__MAX_SUBSECTIONS 256 /* of one layout */
+#define VMMIG__MAX_FIELD_BYTES 4096 /* of a row of a layout */
 #define VMMIG__MAX_DEVICE_BYTES (UINT32_C(256) << 20) /* of one struct */
 
 /* Commands: chapter 4. */

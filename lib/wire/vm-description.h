@@ -35,11 +35,12 @@ void vmmig__vm_description_add_opaque(struct vmmig__vm_description *description,
 
 /*
  * A described section: begin_device, fields, subsections, end_device.
- * vmmig__save_fields() does this.
+ * vmmig__save_fields() does this. At most VMMIG__MAX_LAYOUT_DEPTH layouts are
+ * open at a time.
  */
 void vmmig__vm_description_begin_device(
     struct vmmig__vm_description *description, const char *name,
-    uint32_t instance_id, uint32_t version);
+    const char *layout_name, uint32_t instance_id, uint32_t version);
 void vmmig__vm_description_end_device(
     struct vmmig__vm_description *description);
 /* @array_length: 0: not an array. @size_bytes: of one element. */
