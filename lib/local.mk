@@ -49,18 +49,18 @@ device_sources = \
 	lib/device/device-save.c lib/device/device-save.h
 
 ram_sources = \
-	lib/ram/dirty-log.h \
+	lib/ram/dirty-log.c lib/ram/dirty-log.h \
 	lib/ram/main-sink.h \
-	lib/ram/page-placer.h \
-	lib/ram/page-search.h \
+	lib/ram/page-placer.c lib/ram/page-placer.h \
+	lib/ram/page-search.c lib/ram/page-search.h \
 	lib/ram/page-sink.h \
 	lib/ram/ram.h \
-	lib/ram/ram-blocks.h \
+	lib/ram/ram-blocks.c lib/ram/ram-blocks.h \
 	lib/ram/ram-load.h \
 	lib/ram/ram-save.h \
-	lib/ram/received-pages.h \
+	lib/ram/received-pages.c lib/ram/received-pages.h \
 	lib/ram/write-tracking.h \
-	lib/ram/zero-page.h
+	lib/ram/zero-page.c lib/ram/zero-page.h
 
 returnpath_sources =
 

@@ -30,6 +30,7 @@ unit_ldadd = tests/libinternals.la $(GLIB_LIBS) $(CHECK_LIBS)
 unit_tests =
 
 include tests/unit/io.mk
+include tests/unit/ram.mk
 
 unit_tests += tests/unit/check-workload
 tests_unit_check_workload_SOURCES = tests/unit/check-workload.c

@@ -66,7 +66,8 @@ vmmig__ram_blocks_add(struct vmmig__ram_blocks *blocks,
 void vmmig__ram_blocks_remove(struct vmmig__ram_blocks *blocks,
                               struct vmmig_block *block);
 
-/* In the order in which they were added; valid until one is added or removed. */
+/* In the order in which they were added; valid until one is added or
+ * removed. */
 struct vmmig_block *const *
 vmmig__ram_blocks_get(const struct vmmig__ram_blocks *blocks,
                       uint32_t *ret_count);
@@ -85,12 +86,11 @@ vmmig__ram_blocks_find(const struct vmmig__ram_blocks *blocks,
 /*
  * vmmig__ram_blocks_find_host:
  *
- * The block that holds @address or, if none does, the next one above it; NULL
- * past the last. Any thread, lock-free, also while blocks are added or removed
- * (but not the one that is found).
+ * The lowest block that has a byte of [@address, @address + @length_bytes), or
+ * NULL. Any thread, lock-free, also while other blocks are added or removed.
  */
 struct vmmig_block *
 vmmig__ram_blocks_find_host(const struct vmmig__ram_blocks *blocks,
-                            const void *address);
+                            const void *address, uint64_t length_bytes);
 
 #endif

@@ -36,7 +36,7 @@ struct vmmig__ram_counters {
 /* Set before save_setup or load_setup, then constant. */
 struct vmmig__ram_settings {
     bool ignore_shared; /* x-ignore-shared */
-    bool postcopy;      /* postcopy-ram: what is dirty may come after the switch */
+    bool postcopy; /* postcopy-ram: what is dirty may come after the switch */
     /* A destination whose pages come on other channels too: no page of this
      * one may be guessed ahead. */
     bool other_channels;
