@@ -59,7 +59,7 @@ ram_sources = \
 	lib/ram/ram-load.h \
 	lib/ram/ram-save.h \
 	lib/ram/received-pages.c lib/ram/received-pages.h \
-	lib/ram/write-tracking.h \
+	lib/ram/write-tracking.c lib/ram/write-tracking.h \
 	lib/ram/zero-page.c lib/ram/zero-page.h
 
 returnpath_sources =

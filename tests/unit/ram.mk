@@ -21,6 +21,13 @@ tests_unit_check_ram_blocks_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_ram_blocks_CFLAGS = $(unit_cflags)
 tests_unit_check_ram_blocks_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/check-write-tracking
+tests_unit_check_write_tracking_SOURCES = tests/unit/check-write-tracking.c \
+	tests/unit/guest-memory.h
+tests_unit_check_write_tracking_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_write_tracking_CFLAGS = $(unit_cflags)
+tests_unit_check_write_tracking_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/check-zero-page
 tests_unit_check_zero_page_SOURCES = tests/unit/check-zero-page.c
 tests_unit_check_zero_page_CPPFLAGS = $(unit_cppflags)
