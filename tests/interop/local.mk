@@ -1,6 +1,8 @@
 # A real QEMU is the other side. These run with `make check-all`.
 
-interop_tests = tests/interop/harness.py
+interop_tests = tests/interop/cancel.py tests/interop/dirty.py \
+	tests/interop/harness.py tests/interop/precopy.py \
+	tests/interop/stored.py tests/interop/transports.py
 LONG_TESTS += $(interop_tests)
 EXTRA_DIST += $(interop_tests) \
 	tests/support/memory.py tests/support/migration.py \

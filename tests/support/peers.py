@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -179,9 +178,9 @@ class Machine:
         self.log = self._stem + ".log"
         self.qmp_path = qmp.socket_path(folder.name,
                                         os.path.basename(self._stem) + ".qmp")
-        self.process = self.qmp = None
+        self.process = self.qmp = self.qtest = None
 
-    def _launch(self, command, descriptors):
+    def _launch(self, command, descriptors=()):
         self.process = spawn(command, self.log, descriptors)
         try:
             self.qmp = qmp.Client(self.qmp_path,
@@ -199,8 +198,9 @@ class Machine:
         self.kill()
 
     def kill(self):
-        if self.qmp:
-            self.qmp.close()
+        for connection in (self.qmp, self.qtest):
+            if connection:
+                connection.close()
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -226,7 +226,13 @@ class Machine:
         address = tap.wait_until(
             lambda: self.info().get("socket-address"), 10,
             "%s tells the port it listens at" % self.name)
-        return "tcp:127.0.0.1:%s" % address[0]["port"]
+        host = address[0]["host"]
+        return "tcp:%s:%s" % ("[%s]" % host if ":" in host else host,
+                              address[0]["port"])
+
+    def take_descriptor(self, descriptor):
+        """Makes it theirs as well; the address under which it is known."""
+        return "fd:%d" % descriptor
 
     def migrate(self, uri):
         self.qmp("migrate", {"uri": uri})
@@ -301,7 +307,7 @@ class Qemu(Machine):
     """
 
     def __init__(self, flavour, folder, name, memory, size, *, incoming=False,
-                 writable=False, properties=(), descriptors=()):
+                 writable=False, properties=()):
         super().__init__(flavour, folder, name, memory, size)
         command = [
             flavour.program, "-nodefaults", "-no-user-config",
@@ -319,19 +325,20 @@ class Qemu(Machine):
         if writable and not incoming:
             command += ["-qtest", "unix:%s.qtest,server=on,wait=off"
                         % self._stem, "-qtest-log", "none"]
-        self._launch(command, descriptors)
-        self.qtest = None
+        self._launch(command)
         if writable and not incoming:
             self.qtest = qtest.Client(self._stem + ".qtest")
 
-    def kill(self):
-        if getattr(self, "qtest", None):
-            self.qtest.close()
-        super().kill()
+    def take_descriptor(self, descriptor):
+        self.qmp("getfd", {"fdname": "migration"}, descriptor=descriptor)
+        return "fd:migration"
 
 
 class MiniVmm(Machine):
-    """`--machine none`, which has the same sections as QEMU's `-M none`."""
+    """`--machine none`, which has the same sections as QEMU's `-M none`.
+
+    descriptors: what it inherits, for take_descriptor.
+    """
 
     def __init__(self, flavour, folder, name, memory, size, *, incoming=False,
                  workload=None, opaque=(), options=(), descriptors=()):
@@ -348,8 +355,3 @@ class MiniVmm(Machine):
         for option in options:
             command += ["--set", option]
         self._launch(command, descriptors)
-
-
-def socket_pair():
-    """Two connected descriptors, for `fd:` on either side."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
