@@ -6,7 +6,9 @@ Two QEMUs migrate to each other through the same code that the other tests
 use, and the stream reader must agree with what they store.
 """
 
+import socket
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -31,6 +33,26 @@ def differing_memory_is_noticed(folder):
         changed.write(bytes([last[0] ^ 1]))
     at = memory.first_difference(folder.path("one"), folder.path("other"))
     assert at == SIZE - memory.PAGE_SIZE, at
+
+
+def relay_delays_and_cuts():
+    with socket.create_server(("127.0.0.1", 0)) as listener, \
+            relay.Relay(listener.getsockname()) as link, \
+            socket.create_connection(("127.0.0.1", link.port), 5) as near:
+        far = listener.accept()[0]
+        with far:
+            far.settimeout(5)
+            link.delay(0.05)
+            begun = time.monotonic()
+            near.sendall(b"out")
+            assert far.recv(16) == b"out"
+            far.sendall(b"home")
+            assert near.recv(16) == b"home"
+            assert time.monotonic() - begun >= 0.1
+            link.cut()
+            assert far.recv(16) == near.recv(16) == b""
+        passed = link.connections[0]
+        assert (passed.forward, passed.backward) == (b"out", b"home")
 
 
 def stored_stream_is_read(qemu):
@@ -82,6 +104,8 @@ def main():
     with suite.case("differing memory is noticed"), \
             peers.Folder(2 * SIZE) as folder:
         differing_memory_is_noticed(folder)
+    with suite.case("a relay delays and cuts"):
+        relay_delays_and_cuts()
     found, reasons = peers.qemus()
     for name, why in reasons:
         suite.skip(name, why)
