@@ -4,3 +4,15 @@
 noinst_LTLIBRARIES += examples/minivmm/libworkload.la
 examples_minivmm_libworkload_la_SOURCES = \
 	examples/minivmm/workload.c examples/minivmm/workload.h
+
+# All of minivmm but its main(), so that unit tests can have its parts.
+minivmm_cflags = $(AM_CFLAGS) $(GLIB_CFLAGS) $(JSON_CFLAGS)
+noinst_LTLIBRARIES += examples/minivmm/libminivmm.la
+examples_minivmm_libminivmm_la_SOURCES = \
+	examples/minivmm/failure.c examples/minivmm/failure.h \
+	examples/minivmm/guest-memory.c examples/minivmm/guest-memory.h \
+	examples/minivmm/json-stream.c examples/minivmm/json-stream.h \
+	examples/minivmm/machine-clock.c examples/minivmm/machine-clock.h \
+	examples/minivmm/qmp-server.c examples/minivmm/qmp-server.h \
+	examples/minivmm/serial.c examples/minivmm/serial.h
+examples_minivmm_libminivmm_la_CFLAGS = $(minivmm_cflags)
