@@ -9,6 +9,7 @@ examples_minivmm_libworkload_la_SOURCES = \
 minivmm_cflags = $(AM_CFLAGS) $(GLIB_CFLAGS) $(JSON_CFLAGS)
 noinst_LTLIBRARIES += examples/minivmm/libminivmm.la
 examples_minivmm_libminivmm_la_SOURCES = \
+	examples/minivmm/command-line.c examples/minivmm/command-line.h \
 	examples/minivmm/failure.c examples/minivmm/failure.h \
 	examples/minivmm/guest-memory.c examples/minivmm/guest-memory.h \
 	examples/minivmm/json-stream.c examples/minivmm/json-stream.h \
