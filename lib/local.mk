@@ -62,10 +62,25 @@ ram_sources = \
 	lib/ram/write-tracking.c lib/ram/write-tracking.h \
 	lib/ram/zero-page.c lib/ram/zero-page.h
 
-returnpath_sources =
+returnpath_sources = \
+	lib/returnpath/returnpath-receive.c \
+	lib/returnpath/returnpath-receive.h \
+	lib/returnpath/returnpath-send.c lib/returnpath/returnpath-send.h
 
 session_sources = \
-	lib/session/options.c lib/session/options.def lib/session/options.h
+	lib/session/destination.c \
+	lib/session/events.c lib/session/events.h \
+	lib/session/globalstate.c lib/session/globalstate.h \
+	lib/session/library.c \
+	lib/session/machine.c lib/session/machine.h \
+	lib/session/options.c lib/session/options.def lib/session/options.h \
+	lib/session/precopy.c lib/session/precopy.h \
+	lib/session/session.c lib/session/session.h \
+	lib/session/source.c lib/session/source.h \
+	lib/session/states.c lib/session/states.h \
+	lib/session/stats.c lib/session/stats.h \
+	lib/session/switchover.c \
+	lib/session/vcpus.c lib/session/vcpus.h
 
 library_sources = $(base_sources) $(host_sources) $(io_sources) \
 	$(wire_sources) $(device_sources) $(ram_sources) \
