@@ -17,18 +17,20 @@ host_sources = \
 	lib/host/host-table.c lib/host/host-table.h
 
 io_sources = \
-	lib/io/address.h \
-	lib/io/channel-exec.h \
+	lib/io/address.c lib/io/address.h \
+	lib/io/channel-exec.c lib/io/channel-exec.h \
 	lib/io/channel-fd.c lib/io/channel-fd.h \
 	lib/io/channel-file.c lib/io/channel-file.h \
 	lib/io/channel-memory.c lib/io/channel-memory.h \
 	lib/io/channel.c lib/io/channel.h \
-	lib/io/connect.h \
+	lib/io/connect.c lib/io/connect.h \
 	lib/io/fd-stream.c lib/io/fd-stream.h \
 	lib/io/io-error.c lib/io/io-error.h \
-	lib/io/listen.h \
-	lib/io/open.h \
-	lib/io/rate-limit.h
+	lib/io/listen.c lib/io/listen.h \
+	lib/io/open.c lib/io/open.h \
+	lib/io/rate-limit.c lib/io/rate-limit.h \
+	lib/io/socket.c lib/io/socket.h \
+	lib/io/wait-limits.c lib/io/wait-limits.h
 
 wire_sources = \
 	lib/wire/command.c lib/wire/command.h \
