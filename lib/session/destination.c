@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault-points.h"
 #include "device/device-load.h"
+#include "io/open.h"
 #include "returnpath/returnpath-send.h"
 #include "session/session.h"
 #include "wire/command.h"
