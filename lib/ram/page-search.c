@@ -54,9 +54,10 @@ static bool claim_in(struct vmmig_block *block, uint64_t from, uint64_t limit,
     }
     if (count == 0)
         return false;
+    *ret_run = (struct vmmig__page_run){ block, first, count, false };
     if (block->claimed)
-        vmmig__bitmap_set(block->claimed, first, count);
-    *ret_run = (struct vmmig__page_run){ block, first, count };
+        ret_run->is_repeated =
+            vmmig__bitmap_set(block->claimed, first, count) < count;
     return true;
 }
 

@@ -20,6 +20,7 @@ struct vmmig__page_search {
 struct vmmig__page_run {
     struct vmmig_block *block;
     uint64_t first_page, page_count;
+    bool is_repeated; /* some of it was claimed before and is not committed */
 };
 
 /* Back to the start of memory. */

@@ -19,7 +19,7 @@ struct vmmig_block;
 
 struct vmmig__page_sink {
     /* Takes pages [first_page, first_page + page_count) of @block; may wait for
-     * its channel. */
+     * its channel. Between two syncs no page comes twice. */
     bool (*submit)(void *sink, struct vmmig_block *block, uint64_t first_page,
                    uint64_t page_count, vmmig_error **error);
     /* True when all that was submitted has left, in an order that the other

@@ -43,20 +43,22 @@ struct vmmig__ram_settings {
 };
 
 struct vmmig__ram_save {
-    bool started;   /* the sources run */
-    bool committed; /* the guest lives over there: nothing is given back */
+    bool is_started;   /* the sources run */
+    bool is_committed; /* the guest lives over there: nothing is given back */
     struct vmmig__page_search search;
     struct vmmig__last_block last_block; /* CONTINUE, of the main channel */
-    uint64_t dirty_at_sync;              /* pages, just after the last sync */
-    uint64_t claimed_at_sync;            /* `claimed` at that time */
-    uint64_t claimed;                    /* pages submitted in this attempt */
-    uint64_t synced_us;                  /* 0: there was none */
+    uint64_t claimed;                    /* pages taken in this attempt */
+    /* The last dirty sync (or the setup): when it was, how many pages were
+     * dirty then, and what `claimed` was. */
+    uint64_t synced_us, dirty_at_sync, claimed_at_sync;
 };
 
 struct vmmig__ram_load {
     bool has_block_list;
     struct vmmig__last_block last_block; /* CONTINUE, of the main channel */
-    uint32_t guess_pages;                /* how far ahead pages are guessed */
+    /* How many pages to guess ahead, and how often not to, since the last
+     * guesses were wrong. */
+    uint32_t guess_pages, guess_pause, guess_backoff;
 };
 
 struct vmmig__ram {

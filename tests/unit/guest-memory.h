@@ -52,14 +52,35 @@ static inline void free_memory(struct vmmig__ram_blocks *blocks)
     vmmig__ram_blocks_free(blocks);
 }
 
-/* A page of content that is not zero and differs for every page and seed. */
+/* The words of a page of content: never zero, different for each page and
+ * seed. */
+static inline void fill_words(uint64_t words[PAGE_BYTES / 8], uint64_t page,
+                              uint64_t seed)
+{
+    for (uint64_t i = 0; i < PAGE_BYTES / 8; i++)
+        words[i] = (page + 1) << 40 | (seed + 1) << 16 | (i + 1);
+}
+
 static inline void fill_page(struct vmmig_block *block, uint64_t page,
                              uint64_t seed)
 {
-    uint64_t *words = (uint64_t *)(block->host + page * PAGE_BYTES);
+    fill_words((uint64_t *)(block->host + page * PAGE_BYTES), page, seed);
+}
 
-    for (uint64_t i = 0; i < PAGE_BYTES / 8; i++)
-        words[i] = (page + 1) * UINT64_C(0x9e3779b97f4a7c15) + seed * 257 + i;
+static inline bool page_has(const struct vmmig_block *block, uint64_t page,
+                            uint64_t seed)
+{
+    uint64_t words[PAGE_BYTES / 8];
+
+    fill_words(words, page, seed);
+    return !memcmp(words, block->host + page * PAGE_BYTES, PAGE_BYTES);
+}
+
+static inline bool page_is_zero(const struct vmmig_block *block, uint64_t page)
+{
+    static const uint8_t zeros[PAGE_BYTES];
+
+    return !memcmp(zeros, block->host + page * PAGE_BYTES, PAGE_BYTES);
 }
 
 #endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ram/main-sink.h"
+
+#include "ram/zero-page.h"
+
+static void add_to(_Atomic(uint64_t) *counter, uint64_t value)
+{
+    atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
+}
+
+static bool submit(void *data, struct vmmig_block *block, uint64_t first_page,
+                   uint64_t page_count, vmmig_error **error)
+{
+    struct vmmig__main_sink *sink = data;
+    uint64_t before = vmmig__writer_get_offset(sink->out);
+    uint64_t offset = first_page * sink->page_bytes, zero_pages = 0;
+
+    for (uint64_t i = 0; i < page_count; i++, offset += sink->page_bytes) {
+        const uint8_t *page = block->host + offset;
+
+        if (vmmig__page_is_zero(page, sink->page_bytes)) {
+            vmmig__put_zero_page(sink->out, sink->last_block, block,
+                                 block->name, offset);
+            zero_pages++;
+        } else {
+            vmmig__put_page(sink->out, sink->last_block, block, block->name,
+                            offset, page, sink->page_bytes);
+        }
+    }
+    if (!vmmig__writer_check(sink->out, error))
+        return false;
+    add_to(&sink->counters->zero_pages, zero_pages);
+    add_to(&sink->counters->normal_pages, page_count - zero_pages);
+    add_to(&sink->counters->bytes,
+           vmmig__writer_get_offset(sink->out) - before);
+    return true;
+}
+
+/* One channel keeps its order: what has been written needs no more sync. */
+static bool flush_and_sync(void *data, vmmig_error **error)
+{
+    struct vmmig__main_sink *sink = data;
+
+    return vmmig__writer_flush(sink->out, error);
+}
+
+void vmmig__main_sink_init(struct vmmig__main_sink *sink,
+                           struct vmmig_writer *out,
+                           struct vmmig__last_block *last_block,
+                           struct vmmig__ram_counters *counters,
+                           uint32_t page_bytes)
+{
+    sink->sink = (struct vmmig__page_sink){ submit, flush_and_sync, sink };
+    sink->out = out;
+    sink->last_block = last_block;
+    sink->counters = counters;
+    sink->page_bytes = page_bytes;
+}
