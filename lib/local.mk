@@ -17,18 +17,20 @@ host_sources = \
 	lib/host/host-table.c lib/host/host-table.h
 
 io_sources = \
-	lib/io/address.h \
-	lib/io/channel-exec.h \
+	lib/io/address.c lib/io/address.h \
+	lib/io/channel-exec.c lib/io/channel-exec.h \
 	lib/io/channel-fd.c lib/io/channel-fd.h \
 	lib/io/channel-file.c lib/io/channel-file.h \
 	lib/io/channel-memory.c lib/io/channel-memory.h \
 	lib/io/channel.c lib/io/channel.h \
-	lib/io/connect.h \
+	lib/io/connect.c lib/io/connect.h \
 	lib/io/fd-stream.c lib/io/fd-stream.h \
 	lib/io/io-error.c lib/io/io-error.h \
-	lib/io/listen.h \
-	lib/io/open.h \
-	lib/io/rate-limit.h
+	lib/io/listen.c lib/io/listen.h \
+	lib/io/open.c lib/io/open.h \
+	lib/io/rate-limit.c lib/io/rate-limit.h \
+	lib/io/socket.c lib/io/socket.h \
+	lib/io/wait-limits.c lib/io/wait-limits.h
 
 wire_sources = \
 	lib/wire/command.c lib/wire/command.h \
@@ -63,10 +65,25 @@ ram_sources = \
 	lib/ram/write-tracking.c lib/ram/write-tracking.h \
 	lib/ram/zero-page.c lib/ram/zero-page.h
 
-returnpath_sources =
+returnpath_sources = \
+	lib/returnpath/returnpath-receive.c \
+	lib/returnpath/returnpath-receive.h \
+	lib/returnpath/returnpath-send.c lib/returnpath/returnpath-send.h
 
 session_sources = \
-	lib/session/options.c lib/session/options.def lib/session/options.h
+	lib/session/destination.c \
+	lib/session/events.c lib/session/events.h \
+	lib/session/globalstate.c lib/session/globalstate.h \
+	lib/session/library.c \
+	lib/session/machine.c lib/session/machine.h \
+	lib/session/options.c lib/session/options.def lib/session/options.h \
+	lib/session/precopy.c lib/session/precopy.h \
+	lib/session/session.c lib/session/session.h \
+	lib/session/source.c lib/session/source.h \
+	lib/session/states.c lib/session/states.h \
+	lib/session/stats.c lib/session/stats.h \
+	lib/session/switchover.c \
+	lib/session/vcpus.c lib/session/vcpus.h
 
 library_sources = $(base_sources) $(host_sources) $(io_sources) \
 	$(wire_sources) $(device_sources) $(ram_sources) \

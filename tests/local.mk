@@ -32,6 +32,7 @@ unit_tests =
 include tests/unit/io.mk
 include tests/unit/ram.mk
 include tests/unit/minivmm.mk
+include tests/unit/wire.mk
 
 unit_tests += tests/unit/check-workload
 tests_unit_check_workload_SOURCES = tests/unit/check-workload.c

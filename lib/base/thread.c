@@ -151,17 +151,25 @@ struct vmmig__thread {
     void *data;
 };
 
+/* Of a thread of ours, while it runs: what is left to do at its end. A copy,
+ * since detach() frees the original earlier. */
+static __thread struct vmmig__thread *ending;
+
+static void call_hook(const struct vmmig__thread *thread, bool starts)
+{
+    if (thread->hook.hook)
+        thread->hook.hook(thread->hook.data, thread->name, starts);
+}
+
 static void *thread_main(void *data)
 {
-    /* A copy: detach() frees the original while the thread still runs. */
     struct vmmig__thread self = *(struct vmmig__thread *)data;
 
+    ending = &self;
     pthread_setname_np(pthread_self(), self.name);
-    if (self.hook.hook)
-        self.hook.hook(self.hook.data, self.name, true);
+    call_hook(&self, true);
     self.run(self.data);
-    if (self.hook.hook)
-        self.hook.hook(self.hook.data, self.name, false);
+    call_hook(&self, false);
     return NULL;
 }
 
@@ -201,6 +209,8 @@ void vmmig__thread_join(struct vmmig__thread *thread)
 
 void vmmig__thread_detach(struct vmmig__thread *thread)
 {
+    call_hook(thread, false);
+    ending->hook.hook = NULL;
     must(pthread_detach(thread->thread), "pthread_detach");
     g_free(thread);
 }

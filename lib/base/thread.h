@@ -92,7 +92,8 @@ bool vmmig__thread_start(struct vmmig__thread **ret_thread, const char *name,
 /* Waits for the thread to return and frees it. Takes NULL. */
 void vmmig__thread_join(struct vmmig__thread *thread);
 
-/* Called on the thread itself: it will end without being joined. */
+/* Called on the thread itself: it will end without being joined, and its hook,
+ * whose host may be gone by then, is told now. */
 void vmmig__thread_detach(struct vmmig__thread *thread);
 
 /* Whether the caller is this thread. Takes NULL. */

@@ -208,6 +208,7 @@ void vmmig__devices_reset(struct vmmig__devices *devices)
         device->prepared = false;
         device->load_prepared = false;
         device->quiesced = false;
+        device->caught_up = false;
         device->section_id = 0;
         device->started = false;
         device->loaded = false;

@@ -41,6 +41,7 @@ struct vmmig_device {
     bool prepared;                     /* save_prepare() or save_setup() ran */
     bool load_prepared;                /* load_setup() ran */
     bool quiesced;                     /* quiesce() ran */
+    bool caught_up;                    /* save_iterate() was done once */
     uint32_t section_id;               /* of its sections in the stream */
     bool started;                      /* its START has been read */
     bool loaded;                       /* its state has been read */

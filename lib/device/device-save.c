@@ -72,6 +72,10 @@ bool vmmig__save_setup(struct vmmig__saver *saver, vmmig_error **error)
     return vmmig__devices_visit(saver->devices, set_up, saver->out, error);
 }
 
+/* What a device counts for that says nothing and has never been done: more
+ * than any downtime allows. */
+#define UNKNOWN_BYTES (UINT64_C(1) << 50)
+
 struct query {
     bool exact;
     struct vmmig_pending sum;
@@ -84,8 +88,12 @@ static bool query(struct vmmig_device *device, void *data, vmmig_error **error)
     const char *previous;
     bool ok;
 
-    if (!device->active || !device->ops.save_query_pending)
+    if (!device->active)
         return true;
+    if (!device->ops.save_query_pending) {
+        query->sum.precopy_bytes += device->caught_up ? 0 : UNKNOWN_BYTES;
+        return true;
+    }
     previous = vmmig__callback_enter("save_query_pending");
     ok = device->ops.save_query_pending(device->data, query->exact, &pending,
                                         error);
@@ -111,7 +119,6 @@ bool vmmig__save_query_pending(struct vmmig__saver *saver, bool exact,
 struct iteration {
     struct vmmig_writer *out;
     uint64_t budget_bytes;
-    bool all_done;
 };
 
 static bool iterate(struct vmmig_device *device, void *data,
@@ -129,20 +136,17 @@ static bool iterate(struct vmmig_device *device, void *data,
                                   iteration->budget_bytes, &done, error);
     vmmig__callback_leave(previous);
     vmmig__put_footer(iteration->out, device->section_id);
-    iteration->all_done = iteration->all_done && done;
+    device->caught_up = device->caught_up || done;
     return vmmig__device_result(device, "save_iterate", ok, error);
 }
 
 bool vmmig__save_iterate(struct vmmig__saver *saver, uint64_t budget_bytes,
-                         bool *ret_done, vmmig_error **error)
+                         vmmig_error **error)
 {
-    struct iteration iteration = {saver->out, budget_bytes, true};
+    struct iteration iteration = {saver->out, budget_bytes};
 
-    if (!vmmig__devices_visit(saver->devices, iterate, &iteration, error) ||
-        !vmmig__writer_flush(saver->out, error))
-        return false;
-    *ret_done = iteration.all_done;
-    return true;
+    return vmmig__devices_visit(saver->devices, iterate, &iteration, error) &&
+           vmmig__writer_flush(saver->out, error);
 }
 
 static bool quiesce(struct vmmig_device *device, void *data,
@@ -254,26 +258,17 @@ static bool save_state(struct vmmig_device *device, void *data,
 }
 
 bool vmmig__save_states(struct vmmig__saver *saver,
+                        struct vmmig_writer *memory,
                         struct vmmig__vm_description *description,
                         vmmig_error **error)
 {
-    struct states unlocked = {true, vmmig__writer_new_memory(), description};
-    struct states locked = {false, unlocked.memory, description};
-    const uint8_t *bytes;
-    uint64_t length;
-    bool ok = vmmig__devices_visit(saver->devices, save_state, &unlocked,
-                                   error) &&
-              vmmig__devices_visit_locked(saver->host, saver->devices,
-                                          "save_state", save_state, &locked,
-                                          error);
+    struct states unlocked = {true, memory, description};
+    struct states locked = {false, memory, description};
 
-    if (ok) {
-        bytes = vmmig__writer_get_bytes(unlocked.memory, &length);
-        vmmig_writer_put_bytes(saver->out, bytes, length);
-        ok = vmmig__writer_flush(saver->out, error);
-    }
-    vmmig__writer_free(unlocked.memory);
-    return ok;
+    return vmmig__devices_visit(saver->devices, save_state, &unlocked, error) &&
+           vmmig__devices_visit_locked(saver->host, saver->devices,
+                                       "save_state", save_state, &locked,
+                                       error);
 }
 
 static bool clean_up(struct vmmig_device *device, void *data,

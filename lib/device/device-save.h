@@ -33,9 +33,9 @@ bool vmmig__save_query_pending(struct vmmig__saver *saver, bool exact,
                                vmmig_error **error)
     __attribute__((warn_unused_result));
 
-/* A PART section for every live device. *ret_done: none has more to send. */
+/* A PART section for every live device, flushed. */
 bool vmmig__save_iterate(struct vmmig__saver *saver, uint64_t budget_bytes,
-                         bool *ret_done, vmmig_error **error)
+                         vmmig_error **error)
     __attribute__((warn_unused_result));
 
 /* Guest stopped: quiesce() of all devices, on the host thread. */
@@ -52,11 +52,15 @@ bool vmmig__save_complete(struct vmmig__saver *saver, vmmig_error **error)
 
 /*
  * vmmig__save_states:
+ * @memory: a writer into memory
  *
- * A FULL section for every simple device, described in @description. The bytes
- * are collected in memory under one hold of the lock and sent after it.
+ * A FULL section for every simple device, described in @description: vCPUs
+ * first, then the others under one hold of the host's lock. Into memory, because
+ * a device may still write guest memory here: the last collect() comes after it,
+ * and so does what of RAM is left, which precedes these sections in the stream.
  */
 bool vmmig__save_states(struct vmmig__saver *saver,
+                        struct vmmig_writer *memory,
                         struct vmmig__vm_description *description,
                         vmmig_error **error)
     __attribute__((warn_unused_result));

@@ -121,6 +121,27 @@ static void free_stop(void *data)
     g_free(call);
 }
 
+/* The stop came too late for the one who waited for it: takes it back, on the
+ * host thread. */
+static void undo_late_stop(void *data)
+{
+    struct stop_call *call = data;
+    struct vmmig__host *host = call->host;
+    vmmig_error *error = NULL;
+    const char *previous;
+
+    if (call->ok) {
+        previous = vmmig__callback_enter("start_guest");
+        if (!host->table.start_guest(host->data, VMMIG_START_UNDO, &error))
+            vmmig__log(&host->log, VMMIG_LOG_ERROR,
+                       "the guest stays stopped: start_guest: %s",
+                       error ? vmmig_error_message(error) : "no reason given");
+        vmmig__callback_leave(previous);
+        g_clear_error(&error);
+    }
+    free_stop(call);
+}
+
 bool vmmig__host_stop_guest(struct vmmig__host *host, uint32_t why,
                             uint64_t timeout_ms, vmmig_error **error)
 {
@@ -131,7 +152,7 @@ bool vmmig__host_stop_guest(struct vmmig__host *host, uint32_t why,
     call->host = host;
     call->why = why;
     if (!vmmig__host_queue_call(host->queue, "stop_guest", run_stop, call,
-                                free_stop, timeout_ms, &timed_out)) {
+                                undo_late_stop, timeout_ms, &timed_out)) {
         if (vmmig_error_code(timed_out) != VMMIG_ERROR_TIMEOUT)
             free_stop(call);
         g_propagate_error(error, timed_out);

@@ -44,8 +44,8 @@ bool vmmig__host_on_thread(struct vmmig__host *host, const char *what,
 
 bool vmmig__host_is_running(struct vmmig__host *host);
 
-/* @timeout_ms: 0: wait for ever. After a TIMEOUT the stop is still under way;
- * calls queued later run after it. */
+/* @timeout_ms: 0: wait for ever. After a TIMEOUT the stop is still under way; it
+ * is taken back, on the host thread, as soon as it has succeeded. */
 bool vmmig__host_stop_guest(struct vmmig__host *host, uint32_t why,
                             uint64_t timeout_ms, vmmig_error **error)
     __attribute__((warn_unused_result));

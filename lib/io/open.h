@@ -8,6 +8,7 @@
 #include "base/stop-flag.h"
 #include "io/address.h"
 #include "io/channel.h"
+#include "io/wait-limits.h"
 
 /*
  * vmmig__open_incoming:
@@ -27,8 +28,7 @@ bool vmmig__open_incoming(const struct vmmig__address *address,
 /*
  * vmmig__open_outgoing:
  * @address: FD, FILE or EXEC
- * @stop: (nullable): ends the wait for the reader of a FIFO, with CANCELLED
- * @timeout_ms: for that wait; VMMIG_FOREVER (-1): no limit
+ * @limits: end the wait for the reader of a FIFO
  * @ret_channel: (transfer full): a channel to write
  *
  * FD: takes the descriptor over, also when this fails. FILE: creates the file,
@@ -36,8 +36,7 @@ bool vmmig__open_incoming(const struct vmmig__address *address,
  * writes its stdin. vmmig__connect() is what callers outside use.
  */
 bool vmmig__open_outgoing(const struct vmmig__address *address,
-                          const struct vmmig__stop_flag *stop,
-                          int64_t timeout_ms,
+                          const struct vmmig__wait_limits *limits,
                           struct vmmig_channel **ret_channel,
                           vmmig_error **error)
     __attribute__((warn_unused_result));

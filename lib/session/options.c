@@ -197,16 +197,21 @@ bool vmmig__options_is_set_by_name(struct vmmig_options *options,
     return by_name;
 }
 
-bool vmmig__options_fix(struct vmmig_options *options, vmmig_error **error)
+bool vmmig__options_check(struct vmmig_options *options, vmmig_error **error)
 {
     bool ok;
 
     vmmig__mutex_lock(&options->lock);
     ok = check_combination(options->values, error);
-    if (ok)
-        options->fixed = true;
     vmmig__mutex_unlock(&options->lock);
     return ok;
+}
+
+void vmmig__options_fix(struct vmmig_options *options)
+{
+    vmmig__mutex_lock(&options->lock);
+    options->fixed = true;
+    vmmig__mutex_unlock(&options->lock);
 }
 
 static bool find_row(const char *name, size_t *ret_index, vmmig_error **error)

@@ -38,14 +38,11 @@ bool vmmig__options_text_is(struct vmmig_options *options,
 bool vmmig__options_is_set_by_name(struct vmmig_options *options,
                                    enum vmmig__option option);
 
-/*
- * vmmig__options_fix:
- *
- * Checks the options as a whole and, if they make sense together, fixes those
- * that may not change once a migration has begun. False with INVALID and both
- * names of a combination that cannot work.
- */
-bool vmmig__options_fix(struct vmmig_options *options, vmmig_error **error)
+/* False with INVALID, and both names, where options do not work together. */
+bool vmmig__options_check(struct vmmig_options *options, vmmig_error **error)
     __attribute__((warn_unused_result));
+
+/* A migration begins: from now on some may not change. */
+void vmmig__options_fix(struct vmmig_options *options);
 
 #endif
