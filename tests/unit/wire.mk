@@ -44,3 +44,15 @@ tests_unit_check_reply_SOURCES = tests/unit/check-reply.c $(wire_kit)
 tests_unit_check_reply_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_reply_CFLAGS = $(unit_cflags)
 tests_unit_check_reply_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-device-fields
+tests_unit_check_device_fields_SOURCES = tests/unit/check-device-fields.c $(wire_kit)
+tests_unit_check_device_fields_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_device_fields_CFLAGS = $(unit_cflags)
+tests_unit_check_device_fields_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-vm-description
+tests_unit_check_vm_description_SOURCES = tests/unit/check-vm-description.c $(wire_kit)
+tests_unit_check_vm_description_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_vm_description_CFLAGS = $(unit_cflags)
+tests_unit_check_vm_description_LDADD = $(unit_ldadd)
