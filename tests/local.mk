@@ -33,6 +33,7 @@ include tests/unit/io.mk
 include tests/unit/ram.mk
 include tests/unit/minivmm.mk
 include tests/unit/wire.mk
+include tests/unit/session.mk
 
 unit_tests += tests/unit/check-workload
 tests_unit_check_workload_SOURCES = tests/unit/check-workload.c
@@ -61,3 +62,32 @@ include tests/interop/local.mk
 check-all: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(LONG_TESTS)'
 .PHONY: check-all
+
+# `make check` once more under sanitizers, each in a build tree of its own.
+# Warnings of a sanitizer end the test program.
+sanitizer_configure = \
+	CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' CFLAGS='-O1 -g' --quiet
+
+check-asan:
+	$(MKDIR_P) asan
+	test -f asan/config.status || (cd asan && \
+	  $(abs_top_srcdir)/configure --with-sanitizer=address,undefined \
+	    $(sanitizer_configure))
+	cd asan && ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+	  UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) $(AM_MAKEFLAGS) check
+
+# The kernel may place mappings where ThreadSanitizer cannot have them, hence
+# setarch.
+check-tsan:
+	$(MKDIR_P) tsan
+	test -f tsan/config.status || (cd tsan && \
+	  setarch -R $(abs_top_srcdir)/configure --with-sanitizer=thread \
+	    $(sanitizer_configure))
+	cd tsan && TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(abs_top_srcdir)/tests/support/tsan.supp \
+	  setarch -R $(MAKE) $(AM_MAKEFLAGS) check
+
+EXTRA_DIST += tests/support/tsan.supp
+
+.PHONY: check-asan check-tsan
+clean-local:
+	rm -rf asan tsan
