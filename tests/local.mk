@@ -58,6 +58,7 @@ EXTRA_DIST += $(abi_scripts) tests/abi/exports.py tests/abi/headers.py \
 	tests/abi/constants.txt tests/abi/layout-x86_64.txt tests/layers.py
 
 include tests/interop/local.mk
+include tests/bench/local.mk
 
 check-all: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(LONG_TESTS)'
