@@ -23,3 +23,50 @@ examples_minivmm_libminivmm_la_SOURCES = \
 	examples/minivmm/vm.c examples/minivmm/vm.h \
 	examples/minivmm/workers.c examples/minivmm/workers.h
 examples_minivmm_libminivmm_la_CFLAGS = $(minivmm_cflags)
+
+# Virtual machines of KVM: nothing of minivmm in it, but for kvm-guest.c.
+if X86_64
+noinst_LTLIBRARIES += examples/minivmm/libkvm.la
+endif
+examples_minivmm_libkvm_la_SOURCES = \
+	examples/minivmm/kvm-cpuid.c examples/minivmm/kvm-cpuid.h \
+	examples/minivmm/kvm-dirty.c examples/minivmm/kvm-dirty.h \
+	examples/minivmm/kvm-guest.c examples/minivmm/kvm-guest.h \
+	examples/minivmm/kvm-machine.c examples/minivmm/kvm-machine.h \
+	examples/minivmm/kvm-record.c examples/minivmm/kvm-record.h \
+	examples/minivmm/kvm-vcpu.c examples/minivmm/kvm-vcpu.h \
+	examples/minivmm/guest/abi.h examples/minivmm/guest/blob.S
+
+# The freestanding guest in it. Its flags are its own: none that a user or a
+# sanitizer gives to programs makes sense without a C library.
+guest_cflags = -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter \
+	-ffreestanding -static -fno-pic -fno-pie -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-lto -fno-builtin \
+	-ffunction-sections
+guest_ldflags = -nostdlib -static -no-pie -Wl,--gc-sections \
+	-Wl,--build-id=none -Wl,-z,max-page-size=4096
+guest_objects = examples/minivmm/guest/start.o \
+	examples/minivmm/guest/main.o examples/minivmm/guest/workload.o
+guest_headers = examples/minivmm/workload.h examples/minivmm/guest/abi.h
+guest_compile = $(MKDIR_P) $(@D) && $(CC) $(guest_cflags) -c -o $@
+
+examples/minivmm/guest/start.o: examples/minivmm/guest/start.S $(guest_headers)
+	$(AM_V_CC)$(guest_compile) $(srcdir)/examples/minivmm/guest/start.S
+examples/minivmm/guest/main.o: examples/minivmm/guest/main.c $(guest_headers)
+	$(AM_V_CC)$(guest_compile) $(srcdir)/examples/minivmm/guest/main.c
+examples/minivmm/guest/workload.o: examples/minivmm/workload.c $(guest_headers)
+	$(AM_V_CC)$(guest_compile) $(srcdir)/examples/minivmm/workload.c
+examples/minivmm/guest/guest.elf: $(guest_objects) \
+		examples/minivmm/guest/guest.ld
+	$(AM_V_CCLD)$(CC) $(guest_cflags) $(guest_ldflags) -o $@ \
+		-Wl,-T,$(srcdir)/examples/minivmm/guest/guest.ld \
+		$(guest_objects)
+examples/minivmm/guest/guest.bin: examples/minivmm/guest/guest.elf
+	$(AM_V_GEN)$(OBJCOPY) -O binary $< $@
+examples/minivmm/guest/blob.lo: examples/minivmm/guest/guest.bin
+
+EXTRA_DIST += examples/minivmm/guest/start.S examples/minivmm/guest/main.c \
+	examples/minivmm/guest/guest.ld
+CLEANFILES += $(guest_objects) examples/minivmm/guest/guest.elf \
+	examples/minivmm/guest/guest.bin

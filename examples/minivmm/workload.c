@@ -293,6 +293,19 @@ GUEST_MEMORY static void report_corrupt(const struct run *run, uint64_t page,
     emit(run, &line);
 }
 
+static void report_registers(const struct run *run)
+{
+    struct worker *state = run->state;
+    struct line line = { .length = 0 };
+
+    STORE(state->errors, state->errors + 1);
+    put_text(&line, WORKLOAD_CORRUPT_PREFIX "0 no memory, but registers of "
+                                            "worker ");
+    put_number(&line, run->worker, 10);
+    put_text(&line, "\n");
+    emit(run, &line);
+}
+
 /* -- time ---------------------------------------------------------------- */
 
 static uint64_t now_ns(const struct run *run)
@@ -441,8 +454,21 @@ static uint64_t choose_page(const struct run *run)
     return run->first_page + page;
 }
 
+/* Whoever waits asks each time, others every so many visits. */
+static void check_registers(const struct run *run)
+{
+    const struct workload_hooks *hooks = run->workload->hooks;
+
+    if (hooks->is_intact &&
+        !hooks->is_intact(run->workload->data, run->worker)) {
+        report_registers(run);
+        mark_ledger(run, run->state, sizeof *run->state);
+    }
+}
+
 static void wait_up_to(const struct run *run, uint64_t duration_ns)
 {
+    check_registers(run);
     if (run->workload->hooks->wait)
         run->workload->hooks->wait(run->workload->data, run->worker,
                                    duration_ns < WAIT_NS ? duration_ns
@@ -515,6 +541,8 @@ GUEST_MEMORY static void step(const struct run *run)
     STORE(state->random, random);
     visit(run, choose_page(run), write, now);
     STORE(state->visits, state->visits + 1);
+    if (state->visits % 64 == 0)
+        check_registers(run);
     mark_ledger(run, state, sizeof *state);
 }
 

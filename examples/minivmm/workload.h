@@ -92,6 +92,9 @@ struct workload_hooks {
     /* Asked between steps, each a few microseconds unless its memory has to be
      * fetched. NULL: never. */
     bool (*should_stop)(void *data, uint32_t worker);
+    /* Asked now and then: whether what moves with a worker beside memory (the
+     * registers of a vCPU) is as it was; it also repairs it. NULL: it is. */
+    bool (*is_intact)(void *data, uint32_t worker);
 };
 
 struct workload {
