@@ -10,6 +10,13 @@ tests_unit_check_dirty_log_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_dirty_log_CFLAGS = $(unit_cflags)
 tests_unit_check_dirty_log_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/check-guess-ahead
+tests_unit_check_guess_ahead_SOURCES = \
+	tests/unit/check-guess-ahead.c $(guest_memory)
+tests_unit_check_guess_ahead_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_guess_ahead_CFLAGS = $(unit_cflags)
+tests_unit_check_guess_ahead_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/check-page-search
 tests_unit_check_page_search_SOURCES = \
 	tests/unit/check-page-search.c $(guest_memory)
