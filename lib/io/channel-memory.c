@@ -153,7 +153,9 @@ static void copy(struct ring *ring, uint64_t position, uint64_t length,
         char *outside = (char *)parts->iov_base + done_of_part;
 
         chunk = MIN(chunk, capacity - at);
-        if (into_ring)
+        if (chunk == 0)
+            ; /* an empty part may be anywhere, also at NULL */
+        else if (into_ring)
             memcpy(ring->bytes + at, outside, chunk);
         else
             memcpy(outside, ring->bytes + at, chunk);

@@ -27,7 +27,7 @@
 enum {
     /* As much as an unprivileged process may ask for. */
     PIPE_BYTES = 1024 * 1024,
-    UNIX_SEND_BUFFER_BYTES = 1024 * 1024,
+    UNIX_SEND_BUFFER_BYTES = 512 * 1024,
 };
 
 struct vmmig__fd_stream {
