@@ -1,4 +1,4 @@
-# The unit tests of lib/io.
+# The unit tests of lib/base and lib/io.
 
 channel_kit = \
 	tests/unit/channel-kit.c tests/unit/channel-kit.h tests/unit/run-case.h
@@ -51,3 +51,21 @@ tests_unit_check_rate_limit_SOURCES = \
 tests_unit_check_rate_limit_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_rate_limit_CFLAGS = $(unit_cflags)
 tests_unit_check_rate_limit_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-bitmap
+tests_unit_check_bitmap_SOURCES = tests/unit/check-bitmap.c tests/unit/run-case.h
+tests_unit_check_bitmap_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_bitmap_CFLAGS = $(unit_cflags)
+tests_unit_check_bitmap_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-error
+tests_unit_check_error_SOURCES = tests/unit/check-error.c tests/unit/run-case.h
+tests_unit_check_error_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_error_CFLAGS = $(unit_cflags)
+tests_unit_check_error_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-thread
+tests_unit_check_thread_SOURCES = tests/unit/check-thread.c tests/unit/run-case.h
+tests_unit_check_thread_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_thread_CFLAGS = $(unit_cflags)
+tests_unit_check_thread_LDADD = $(unit_ldadd)
