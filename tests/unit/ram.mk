@@ -38,6 +38,13 @@ tests_unit_check_ram_load_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_ram_load_CFLAGS = $(unit_cflags)
 tests_unit_check_ram_load_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/check-ram-save
+tests_unit_check_ram_save_SOURCES = \
+	tests/unit/check-ram-save.c $(guest_memory)
+tests_unit_check_ram_save_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ram_save_CFLAGS = $(unit_cflags)
+tests_unit_check_ram_save_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/check-write-tracking
 tests_unit_check_write_tracking_SOURCES = \
 	tests/unit/check-write-tracking.c $(guest_memory)
