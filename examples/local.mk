@@ -44,7 +44,7 @@ guest_cflags = -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter \
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-lto -fno-builtin \
 	-ffunction-sections
-guest_ldflags = -nostdlib -static -no-pie -Wl,--gc-sections \
+guest_ldflags = -nostdlib -static -Wl,--gc-sections \
 	-Wl,--build-id=none -Wl,-z,max-page-size=4096
 guest_objects = examples/minivmm/guest/start.o \
 	examples/minivmm/guest/main.o examples/minivmm/guest/workload.o

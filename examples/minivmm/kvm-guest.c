@@ -339,6 +339,23 @@ static bool set_lapic(uint32_t index, int fd, vmmig_error **error)
     return true;
 }
 
+/* Tells KVM to write the machine's time to the vCPU's page. */
+static bool set_clock(struct kvm_guest *guest, uint32_t index, int fd,
+                      vmmig_error **error)
+{
+    _Alignas(struct kvm_msrs) uint8_t
+        bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] = { 0 };
+    struct kvm_msrs *msrs = (struct kvm_msrs *)bytes;
+
+    msrs->nmsrs = 1;
+    msrs->entries[0].index = MSR_KVMCLOCK;
+    msrs->entries[0].data =
+        (GUEST_SYSTEM_GPA + vcpu_offset(guest, index)) | 1;
+    if (ioctl(fd, KVM_SET_MSRS, msrs) != 1)
+        return kvm_fail_errno(error, "vCPU %u: placing its clock", index);
+    return true;
+}
+
 static bool set_registers(struct kvm_guest *guest, uint32_t index,
                           vmmig_error **error)
 {
@@ -357,14 +374,6 @@ static bool set_registers(struct kvm_guest *guest, uint32_t index,
         .rdi = index,
         .rflags = RFLAGS_VALUE,
     };
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry clock;
-    } msrs = {
-        .head.nmsrs = 1,
-        .clock = { .index = MSR_KVMCLOCK,
-                   .data = (GUEST_SYSTEM_GPA + vcpu) | 1 },
-    };
 
     if (!set_sregs(guest, index, fd, has_xsave, has_fsgsbase, error))
         return false;
@@ -372,10 +381,9 @@ static bool set_registers(struct kvm_guest *guest, uint32_t index,
         return kvm_fail_errno(error, "vCPU %u: its extended state", index);
     if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
         return kvm_fail_errno(error, "vCPU %u: writing its registers", index);
-    if (ioctl(fd, KVM_SET_MSRS, &msrs) != 1)
-        return kvm_fail_errno(error, "vCPU %u: placing its clock", index);
-    return !kvm_machine_has_irqchip(guest->machine) ||
-           set_lapic(index, fd, error);
+    return set_clock(guest, index, fd, error) &&
+           (!kvm_machine_has_irqchip(guest->machine) ||
+            set_lapic(index, fd, error));
 }
 
 /* -- making -------------------------------------------------------------- */
