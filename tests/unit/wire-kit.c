@@ -17,7 +17,8 @@ static void *lend(const void *bytes, uint64_t length)
     /* Exactly as long as it is said to be, for sanitizers. */
     void *copy = g_malloc(length ? length : 1);
 
-    memcpy(copy, bytes, length);
+    if (length > 0)
+        memcpy(copy, bytes, length);
     if (!lent)
         lent = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(lent, copy);
