@@ -82,6 +82,7 @@ static uint64_t let_arrive(struct ring *ring)
 /* Waits for a change, a time of arrival or the deadline (0: none of these). */
 static bool wait_until(struct pair *pair, uint64_t arrival_us,
                        uint64_t deadline_us, vmmig_error **error)
+    VMMIG_REQUIRES(pair->lock)
 {
     if (deadline_us != 0 && vmmig__now_us() >= deadline_us)
         return vmmig__fail(error, VMMIG_ERROR_TIMEOUT, "timed out");
@@ -94,9 +95,9 @@ static bool wait_until(struct pair *pair, uint64_t arrival_us,
     return true;
 }
 
-/* Under the lock: waits until a read would not block. */
+/* Waits until a read would not block. */
 static bool wait_readable(struct end *end, uint64_t deadline_us,
-                          vmmig_error **error)
+                          vmmig_error **error) VMMIG_REQUIRES(end->pair->lock)
 {
     struct ring *ring = ring_to_read(end);
 
@@ -112,9 +113,9 @@ static bool wait_readable(struct end *end, uint64_t deadline_us,
     }
 }
 
-/* Under the lock: waits until a write would not block. */
+/* Waits until a write would not block. */
 static bool wait_writable(struct end *end, uint64_t deadline_us,
-                          vmmig_error **error)
+                          vmmig_error **error) VMMIG_REQUIRES(end->pair->lock)
 {
     struct ring *ring = ring_to_write(end);
 
