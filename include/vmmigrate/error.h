@@ -72,7 +72,7 @@ VMMIG_API const char *vmmig_error_message(const vmmig_error *error);
  *
  * One part of the place where the error happened, for programs. "offset" is the
  * number of bytes before the error in its channel, in hexadecimal with 0x;
- * "peer" are the words of the other side.
+ * "peer" is the address of the other end of that channel.
  *
  * Thread:   any, also inside every callback; never waits
  * Returns: (nullable): the text, valid as long as @error; NULL where the error

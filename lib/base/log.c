@@ -4,18 +4,6 @@
 #include <stdarg.h>
 #include <vmmigrate/host.h>
 
-static GLogLevelFlags glib_level(uint32_t level)
-{
-    switch (level) {
-    case VMMIG_LOG_WARNING:
-        return G_LOG_LEVEL_WARNING;
-    case VMMIG_LOG_INFO:
-        return G_LOG_LEVEL_INFO;
-    default:
-        return G_LOG_LEVEL_DEBUG;
-    }
-}
-
 void vmmig__log(const struct vmmig__log *log, uint32_t level,
                 const char *format, ...)
 {
@@ -27,7 +15,7 @@ void vmmig__log(const struct vmmig__log *log, uint32_t level,
     va_end(arguments);
     if (log && log->write)
         log->write(log->data, level, text);
-    else
-        g_log("vmmigrate", glib_level(level), "%s", text);
+    else if (level <= VMMIG_LOG_WARNING) /* GLib's own levels may be fatal */
+        g_log("vmmigrate", G_LOG_LEVEL_WARNING, "%s", text);
     g_free(text);
 }

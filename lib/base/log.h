@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lines for whoever debugs: to the host's log callback, else to GLib's log
- * under the domain "vmmigrate". Errors are returned, not logged.
+ * Lines for whoever debugs: to the host's log callback; without one, errors and
+ * warnings to GLib's log under the domain "vmmigrate". What fails returns an
+ * error; a log line is for what nobody waits for.
  */
 #ifndef VMMIG_BASE_LOG_H
 #define VMMIG_BASE_LOG_H
