@@ -150,6 +150,17 @@ static bool sync_and_commit(struct vmmig__ram *ram,
     return true;
 }
 
+/* What is remaining is exact at each query, and goes down in between. Pages that
+ * were written since do not count yet. */
+static void note_claim(struct vmmig__ram *ram, uint64_t page_count)
+{
+    uint64_t bytes = page_count << vmmig__ram_blocks_page_shift(ram->blocks);
+    uint64_t remaining = load_counter(&ram->counters.remaining_bytes);
+
+    store_counter(&ram->counters.remaining_bytes,
+                  remaining - MIN(remaining, bytes));
+}
+
 /* Claims and submits one run; *ret_found is false when nothing is dirty. */
 static bool send_run(struct vmmig__ram *ram,
                      const struct vmmig__page_sink *sink,
@@ -163,6 +174,7 @@ static bool send_run(struct vmmig__ram *ram,
     if (!*ret_found)
         return true;
     ram->save.claimed += run.page_count;
+    note_claim(ram, run.page_count);
     if (run.is_repeated) {
         /* Marked by the host while the round goes on. On channels that are not
          * ordered against each other the older content could come last. */
@@ -208,6 +220,7 @@ static bool send_pages(struct vmmig__ram *ram,
         if (!send_run(ram, sink, MAX(bytes / page_bytes, 1), &found, error))
             return false;
         if (!found) {
+            store_counter(&ram->counters.remaining_bytes, 0);
             *ret_done = true;
             return true;
         }

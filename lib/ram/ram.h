@@ -30,7 +30,7 @@ struct vmmig__ram_counters {
     _Atomic(uint64_t) bytes; /* of page records, on whichever channel */
     _Atomic(uint64_t) dirty_sync_count;
     _Atomic(uint64_t) dirty_pages_per_s; /* between the last two syncs */
-    _Atomic(uint64_t) remaining_bytes;   /* as of the last query */
+    _Atomic(uint64_t) remaining_bytes;   /* see note_claim() */
 };
 
 /* Set before save_setup or load_setup, then constant. */
