@@ -14,7 +14,8 @@ examples_minivmm_libminivmm_la_SOURCES = \
 	examples/minivmm/guest-memory.c examples/minivmm/guest-memory.h \
 	examples/minivmm/json-stream.c examples/minivmm/json-stream.h \
 	examples/minivmm/machine-clock.c examples/minivmm/machine-clock.h \
-	examples/minivmm/machine-none.c examples/minivmm/machine-soft.c examples/minivmm/machine.h \
+	examples/minivmm/machine-none.c examples/minivmm/machine-soft.c \
+	examples/minivmm/machine.h \
 	examples/minivmm/migration.c examples/minivmm/migration.h \
 	examples/minivmm/progress.c examples/minivmm/progress.h \
 	examples/minivmm/qmp-commands.c examples/minivmm/qmp-commands.h \
@@ -22,6 +23,11 @@ examples_minivmm_libminivmm_la_SOURCES = \
 	examples/minivmm/serial.c examples/minivmm/serial.h \
 	examples/minivmm/vm.c examples/minivmm/vm.h \
 	examples/minivmm/workers.c examples/minivmm/workers.h
+if X86_64
+examples_minivmm_libminivmm_la_SOURCES += examples/minivmm/machine-kvm.c
+else
+examples_minivmm_libminivmm_la_SOURCES += examples/minivmm/machine-kvm-missing.c
+endif
 examples_minivmm_libminivmm_la_CFLAGS = $(minivmm_cflags)
 
 # Virtual machines of KVM: nothing of minivmm in it, but for kvm-guest.c.
@@ -70,3 +76,13 @@ EXTRA_DIST += examples/minivmm/guest/start.S examples/minivmm/guest/main.c \
 	examples/minivmm/guest/guest.ld
 CLEANFILES += $(guest_objects) examples/minivmm/guest/guest.elf \
 	examples/minivmm/guest/guest.bin
+
+noinst_PROGRAMS += minivmm
+minivmm_SOURCES = examples/minivmm/main.c
+minivmm_CFLAGS = $(minivmm_cflags)
+minivmm_LDADD = examples/minivmm/libminivmm.la
+if X86_64
+minivmm_LDADD += examples/minivmm/libkvm.la
+endif
+minivmm_LDADD += examples/minivmm/libworkload.la libvmmigrate.la \
+	$(GLIB_LIBS) $(JSON_LIBS)

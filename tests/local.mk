@@ -68,6 +68,7 @@ EXTRA_DIST += $(abi_scripts) tests/abi/exports.py tests/abi/headers.py \
 	tests/support/tap.py \
 	tests/abi/constants.txt tests/abi/layout-x86_64.txt tests/layers.py
 
+include tests/integration/local.mk
 include tests/interop/local.mk
 include tests/bench/local.mk
 

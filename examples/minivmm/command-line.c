@@ -560,6 +560,12 @@ static bool check(struct command_line *line, GError **error)
     }
     if (line->memory_bytes == 0)
         line->memory_bytes = DEFAULT_MEMORY_BYTES;
+    if (line->ram_kind == GUEST_MEMORY_HUGETLB &&
+        line->memory_bytes % HUGE_PAGE_BYTES != 0)
+        return fail(error,
+                    "--ram: memory of huge pages is a multiple of 2 MiB, which "
+                    "%" G_GUINT64_FORMAT " bytes are not",
+                    line->memory_bytes);
     if (line->incoming && line->migrate)
         return fail(error, "--migrate: there is no guest yet with --incoming");
     if (line->migrate && line->paused && !line->qmp_path)

@@ -11,8 +11,6 @@
 
 #include "failure.h"
 
-#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
-
 static bool make_memfd(struct guest_memory *memory, const char *name,
                        unsigned int flags, uint64_t length_bytes,
                        GError **error)
@@ -81,11 +79,6 @@ static bool open_backing(struct guest_memory *memory,
     case GUEST_MEMORY_MEMFD:
         return make_memfd(memory, name, 0, length_bytes, error);
     case GUEST_MEMORY_HUGETLB:
-        if (length_bytes % HUGE_PAGE_BYTES != 0)
-            return fail(error,
-                        "memory of huge pages is a multiple of 2 MiB, which "
-                        "%" G_GUINT64_FORMAT " bytes are not",
-                        length_bytes);
         return make_memfd(memory, name, MFD_HUGETLB | MFD_HUGE_2MB,
                           length_bytes, error);
     case GUEST_MEMORY_FILE:

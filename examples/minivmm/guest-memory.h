@@ -12,10 +12,12 @@
 #include <glib.h>
 #include <vmmigrate/memory.h>
 
+#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
+
 enum guest_memory_kind {
     GUEST_MEMORY_MEMFD,
     GUEST_MEMORY_ANON,
-    GUEST_MEMORY_HUGETLB, /* a memfd of 2 MiB pages */
+    GUEST_MEMORY_HUGETLB, /* a memfd of huge pages */
     GUEST_MEMORY_FILE,
 };
 
@@ -31,7 +33,7 @@ struct guest_memory {
 #define GUEST_MEMORY_INIT {.fd = -1}
 
 /*
- * Maps `length_bytes` of zeros. `name` shows up in /proc. GUEST_MEMORY_FILE is
+ * Maps `length_bytes` of zeros, for huge pages a multiple of theirs. `name` shows up in /proc. GUEST_MEMORY_FILE is
  * the file at `path`, other kinds ignore it: one that exists must have exactly
  * `length_bytes`, and its content is the guest's memory; one that does not is
  * made.

@@ -49,7 +49,8 @@ static void mark_written(void *data, uint32_t area, uint64_t offset_bytes,
 {
     struct none_machine *machine = data;
 
-    if (area == WORKLOAD_RAM)
+    /* What is prepared before there is a block counts as written anyway. */
+    if (area == WORKLOAD_RAM && machine->ram_block)
         vmmig_block_mark_dirty(machine->ram_block, offset_bytes, length_bytes);
 }
 

@@ -35,10 +35,12 @@ static void mark_written(void *data, uint32_t area, uint64_t offset_bytes,
                          uint64_t length_bytes)
 {
     struct soft_machine *machine = data;
+    struct vmmig_block *block = area == WORKLOAD_RAM ? machine->ram_block
+                                                     : machine->ledger_block;
 
-    vmmig_block_mark_dirty(area == WORKLOAD_RAM ? machine->ram_block
-                                                : machine->ledger_block,
-                           offset_bytes, length_bytes);
+    /* What is prepared before there is a block counts as written anyway. */
+    if (block)
+        vmmig_block_mark_dirty(block, offset_bytes, length_bytes);
 }
 
 static void prepare_work(struct soft_machine *machine,

@@ -61,4 +61,7 @@ struct machine_ops {
 extern const struct machine_ops machine_soft;
 extern const struct machine_ops machine_none;
 
+/* NULL where there is none, and *error says why. */
+const struct machine_ops *machine_find_kvm(GError **error);
+
 #endif

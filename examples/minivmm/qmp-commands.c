@@ -226,6 +226,15 @@ static JsonNode *migrate_cancel(void *data, JsonObject *arguments,
     return good ? qmp_empty_return() : NULL;
 }
 
+/* As in QEMU: lately, or on the whole once it is over. */
+static double get_mbps(const struct vmmig_stats *stats)
+{
+    if (vmmig_status_is_final(stats->status) && stats->total_time_ms > 0)
+        return (double)stats->ram_transferred_bytes * 8 /
+               (double)stats->total_time_ms / 1e3;
+    return (double)stats->bandwidth_bytes_per_s * 8 / 1e6;
+}
+
 static void add_ram(JsonObject *info, const struct vmmig_stats *stats)
 {
     JsonObject *ram = json_object_new();
@@ -239,8 +248,7 @@ static void add_ram(JsonObject *info, const struct vmmig_stats *stats)
              stats->ram_normal_pages * stats->ram_page_bytes);
     set_uint(ram, "dirty-sync-count", stats->dirty_sync_count);
     set_uint(ram, "page-size", stats->ram_page_bytes);
-    json_object_set_double_member(
-        ram, "mbps", (double)stats->bandwidth_bytes_per_s * 8 / 1e6);
+    json_object_set_double_member(ram, "mbps", get_mbps(stats));
     set_uint(ram, "dirty-pages-rate", stats->dirty_pages_per_s);
     set_uint(ram, "precopy-bytes", stats->precopy_bytes);
     set_uint(ram, "downtime-bytes", stats->downtime_bytes);

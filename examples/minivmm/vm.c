@@ -220,6 +220,9 @@ void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
+    /* Blocks, which vCPUs mark, go with the library's machine. */
+    if (load_state(vm) == RUN_STATE_RUNNING)
+        vm->ops->stop(vm->machine, NULL);
     vmmig_machine_unref(vm->vmmig);
     vm->ops->free(vm->machine);
     pthread_mutex_destroy(&vm->mutex);
@@ -234,7 +237,7 @@ struct vmmig_machine *vm_get_vmmig(struct vm *vm)
 void vm_get_counters(struct vm *vm, struct workload_counters *ret_counters)
 {
     /* While it arrives, its ledger is being written. */
-    if (load_state(vm) == RUN_STATE_INMIGRATE)
+    if (vm_get_run_state(vm) == RUN_STATE_INMIGRATE)
         *ret_counters = (struct workload_counters){0};
     else
         vm->ops->get_counters(vm->machine, ret_counters);

@@ -124,18 +124,6 @@ START_TEST(a_folder_is_no_memory)
 }
 END_TEST
 
-START_TEST(huge_pages_are_not_cut)
-{
-    struct guest_memory memory = GUEST_MEMORY_INIT;
-    GError *error = NULL;
-
-    ck_assert(!guest_memory_map(&memory, GUEST_MEMORY_HUGETLB, "ram", NULL,
-                                BYTES, &error));
-    ck_assert_ptr_nonnull(strstr(error->message, "65536"));
-    g_error_free(error);
-}
-END_TEST
-
 START_TEST(the_library_is_told_what_is_behind_it)
 {
     struct guest_memory memory = GUEST_MEMORY_INIT;
@@ -168,7 +156,6 @@ int main(void)
                         a_file_of_another_size_is_refused_with_both_numbers, 0,
                         4);
     tcase_add_test(tcase, a_folder_is_no_memory);
-    tcase_add_test(tcase, huge_pages_are_not_cut);
     tcase_add_test(tcase, the_library_is_told_what_is_behind_it);
     return run_case("minivmm-memory", tcase);
 }
