@@ -60,11 +60,12 @@ TESTS += $(unit_tests)
 endif
 
 # The interface: what the headers promise, and that it stays so.
-abi_scripts = tests/abi/compile.py tests/abi/contracts.py
+abi_scripts = tests/abi/compile.py tests/abi/contracts.py \
+	tests/abi/exports.py
 check_PROGRAMS += tests/abi/layout
 tests_abi_layout_SOURCES = tests/abi/layout.c
 TESTS += tests/abi/layout $(abi_scripts) tests/layers.py
-EXTRA_DIST += $(abi_scripts) tests/abi/exports.py tests/abi/headers.py \
+EXTRA_DIST += $(abi_scripts) tests/abi/headers.py \
 	tests/support/tap.py \
 	tests/abi/constants.txt tests/abi/layout-x86_64.txt tests/layers.py
 
