@@ -1,5 +1,20 @@
 # Programs that use the library the way its users do: through <vmmigrate/...>.
 
+example_cppflags = -I$(top_srcdir)/include
+noinst_PROGRAMS += examples/minimal-source examples/minimal-destination \
+	examples/live-device
+examples_minimal_source_SOURCES = \
+	examples/minimal-source.c examples/toy.c examples/toy.h
+examples_minimal_source_CPPFLAGS = $(example_cppflags)
+examples_minimal_source_LDADD = libvmmigrate.la
+examples_minimal_destination_SOURCES = \
+	examples/minimal-destination.c examples/toy.c examples/toy.h
+examples_minimal_destination_CPPFLAGS = $(example_cppflags)
+examples_minimal_destination_LDADD = libvmmigrate.la
+examples_live_device_SOURCES = examples/live-device.c
+examples_live_device_CPPFLAGS = $(example_cppflags)
+examples_live_device_LDADD = libvmmigrate.la
+
 # What guests of every machine do, and test themselves by.
 noinst_LTLIBRARIES += examples/minivmm/libworkload.la
 examples_minivmm_libworkload_la_SOURCES = \

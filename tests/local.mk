@@ -59,6 +59,13 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 
+# What the library says of itself, for test programs in Python.
+check_PROGRAMS += tests/support/describe
+tests_support_describe_SOURCES = tests/support/describe.c
+tests_support_describe_CPPFLAGS = -I$(top_srcdir)/include
+tests_support_describe_LDADD = libvmmigrate.la
+EXTRA_DIST += tests/support/describe.py
+
 # The interface: what the headers promise, and that it stays so.
 abi_scripts = tests/abi/compile.py tests/abi/contracts.py \
 	tests/abi/exports.py
