@@ -56,14 +56,16 @@ static void measure(struct vmmig__precopy *precopy, uint64_t sent_bytes)
     precopy->window_bytes = 0;
 }
 
-/* The bandwidth that a switch can count on: of the window under way as long as
- * none is complete. */
+/* The bandwidth that a switch can count on: as long as no window is complete,
+ * that of the whole first round. Less than that says nothing: what goes out
+ * first fills buffers, and the limit has not held anything back yet. */
 static uint64_t bandwidth(const struct vmmig__precopy *precopy)
 {
     uint64_t elapsed_us =
         vmmig__clock_now_us(precopy->clock) - precopy->window_start_us;
 
-    if (precopy->bandwidth_bytes_per_s > 0 || elapsed_us == 0)
+    if (precopy->bandwidth_bytes_per_s > 0 || precopy->rounds == 0 ||
+        elapsed_us == 0)
         return precopy->bandwidth_bytes_per_s;
     return scale(precopy->window_bytes, 1000000, elapsed_us);
 }
@@ -84,7 +86,7 @@ static uint64_t bytes_of(const struct vmmig_pending *pending)
 
 static uint64_t budget(const struct vmmig__precopy *precopy)
 {
-    return CLAMP(scale(bandwidth(precopy), BUDGET_US, 1000000),
+    return CLAMP(scale(precopy->bandwidth_bytes_per_s, BUDGET_US, 1000000),
                  (uint64_t)MINIMUM_BUDGET_BYTES,
                  (uint64_t)MAXIMUM_BUDGET_BYTES);
 }
