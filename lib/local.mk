@@ -54,6 +54,7 @@ ram_sources = \
 	lib/ram/dirty-log.c lib/ram/dirty-log.h \
 	lib/ram/guess-ahead.c lib/ram/guess-ahead.h \
 	lib/ram/main-sink.c lib/ram/main-sink.h \
+	lib/ram/memory-holes.c lib/ram/memory-holes.h \
 	lib/ram/page-placer.c lib/ram/page-placer.h \
 	lib/ram/page-search.c lib/ram/page-search.h \
 	lib/ram/page-sink.h \

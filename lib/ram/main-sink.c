@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ram/main-sink.h"
 
+#include "ram/memory-holes.h"
 #include "ram/zero-page.h"
 
 static void add_to(_Atomic(uint64_t) *counter, uint64_t value)
@@ -8,24 +9,39 @@ static void add_to(_Atomic(uint64_t) *counter, uint64_t value)
     atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
 }
 
+/* Writes one page; whether it was one of zeros. */
+static bool put_page(struct vmmig__main_sink *sink, struct vmmig_block *block,
+                     uint64_t page, bool is_untouched)
+{
+    uint64_t offset = page * sink->page_bytes;
+    const uint8_t *memory = block->host + offset;
+
+    if (is_untouched || vmmig__page_is_zero(memory, sink->page_bytes)) {
+        vmmig__put_zero_page(sink->out, sink->last_block, block, block->name,
+                             offset);
+        return true;
+    }
+    vmmig__put_page(sink->out, sink->last_block, block, block->name, offset,
+                    memory, sink->page_bytes);
+    return false;
+}
+
 static bool submit(void *data, struct vmmig_block *block, uint64_t first_page,
                    uint64_t page_count, vmmig_error **error)
 {
     struct vmmig__main_sink *sink = data;
     uint64_t before = vmmig__writer_get_offset(sink->out);
-    uint64_t offset = first_page * sink->page_bytes, zero_pages = 0;
+    uint64_t page = first_page, limit = first_page + page_count;
+    uint64_t zero_pages = 0;
 
-    for (uint64_t i = 0; i < page_count; i++, offset += sink->page_bytes) {
-        const uint8_t *page = block->host + offset;
+    while (page < limit) {
+        uint64_t untouched = vmmig__count_untouched(block, page, limit - page);
+        uint64_t end =
+            untouched > 0 ? page + untouched
+                          : MIN(limit, page + VMMIG__PAGES_PER_LOOK);
 
-        if (vmmig__page_is_zero(page, sink->page_bytes)) {
-            vmmig__put_zero_page(sink->out, sink->last_block, block,
-                                 block->name, offset);
-            zero_pages++;
-        } else {
-            vmmig__put_page(sink->out, sink->last_block, block, block->name,
-                            offset, page, sink->page_bytes);
-        }
+        for (; page < end; page++)
+            zero_pages += put_page(sink, block, page, untouched > 0);
     }
     if (!vmmig__writer_check(sink->out, error))
         return false;

@@ -3,7 +3,9 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "ram/memory-holes.h"
 #include "wire/format.h"
 
 #define MAX_NAME_BYTES (VMMIG__NAME_BYTES - 1)
@@ -34,6 +36,8 @@ struct vmmig__ram_blocks {
 
 static void free_block(struct vmmig_block *block)
 {
+    if (block->holes_fd >= 0)
+        close(block->holes_fd);
     g_free(block->name);
     g_free(block->dirty);
     g_free(block->unused);
@@ -219,6 +223,9 @@ vmmig__ram_blocks_add(struct vmmig__ram_blocks *blocks,
     block->flags = config->flags;
     block->fd = config->flags & VMMIG_BLOCK_FD ? config->fd : -1;
     block->fd_offset_bytes = config->fd_offset_bytes;
+    block->holes_fd = config->flags & VMMIG_BLOCK_SHARED && block->fd >= 0
+                          ? vmmig__open_holes(block->fd)
+                          : -1;
     block->dirty = vmmig__bitmap_new(block->page_count);
     block->unused = vmmig__bitmap_new(block->page_count);
     if (!block->dirty || !block->unused) {

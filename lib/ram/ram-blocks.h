@@ -32,6 +32,7 @@ struct vmmig_block {
     uint64_t guest_address;
     uint64_t fd_offset_bytes;
     int fd;         /* -1: none; lent */
+    int holes_fd;   /* -1: none; see memory-holes.h */
     uint32_t flags; /* VMMIG_BLOCK_... */
     uint32_t index; /* its place in vmmig__ram_blocks_get() */
 

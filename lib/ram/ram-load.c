@@ -7,6 +7,9 @@
 #include "ram/guess-ahead.h"
 #include "ram/received-pages.h"
 
+/* Pages of zeros that are placed in one go, at most. */
+#define MAX_ZEROS 512
+
 /* -- setup */
 
 bool vmmig__ram_load_setup(void *data, vmmig_error **error)
@@ -172,16 +175,59 @@ static bool find_page(struct vmmig__ram *ram, struct vmmig_reader *in,
     return true;
 }
 
+static bool fail_page(const struct vmmig__ram *ram,
+                      const struct vmmig_block *block, uint64_t page,
+                      vmmig_error **error)
+{
+    vmmig__prefix(error, "page at 0x%" PRIx64 " of block \"%s\": ",
+                  page << vmmig__ram_blocks_page_shift(ram->blocks),
+                  block->name);
+    return note_block(error, block->name);
+}
+
+/* Places the pages of zeros that were put off. */
+static bool place_zeros(struct vmmig__ram *ram, vmmig_error **error)
+{
+    struct vmmig__page_run zeros = ram->load.zeros;
+
+    if (zeros.page_count == 0)
+        return true;
+    ram->load.zeros.page_count = 0;
+    if (!ram->placer->zero(ram->placer->data, zeros.block, zeros.first_page,
+                           zeros.page_count, error))
+        return fail_page(ram, zeros.block, zeros.first_page, error);
+    atomic_fetch_add_explicit(&ram->counters.zero_pages, zeros.page_count,
+                              memory_order_relaxed);
+    return true;
+}
+
+/* Whether the page is the next one of those that were put off. */
+static bool goes_on(const struct vmmig__page_run *zeros,
+                    const struct vmmig_block *block, uint64_t page)
+{
+    return zeros->page_count > 0 && zeros->page_count < MAX_ZEROS &&
+           zeros->block == block &&
+           zeros->first_page + zeros->page_count == page;
+}
+
+/* Pages of zeros come in runs, and are placed in runs: but not later than
+ * before this thread waits for more of the stream. */
 static bool load_zero_page(struct vmmig__ram *ram, struct vmmig_reader *in,
                            struct vmmig_block *block, uint64_t page,
                            vmmig_error **error)
 {
-    if (!vmmig__get_zero_byte(in, error) ||
-        !ram->placer->zero(ram->placer->data, block, page, 1, error))
-        return false;
-    atomic_fetch_add_explicit(&ram->counters.zero_pages, 1,
-                              memory_order_relaxed);
-    return true;
+    struct vmmig__page_run *zeros = &ram->load.zeros;
+
+    if (!vmmig__get_zero_byte(in, error))
+        return fail_page(ram, block, page, error);
+    if (!goes_on(zeros, block, page)) {
+        if (!place_zeros(ram, error))
+            return false;
+        *zeros = (struct vmmig__page_run){ .block = block, .first_page = page };
+    }
+    zeros->page_count++;
+    return vmmig__reader_buffered(in) >= VMMIG__RAM_WORD_BYTES + 1 ||
+           place_zeros(ram, error);
 }
 
 static bool load_plain_page(struct vmmig__ram *ram, struct vmmig_reader *in,
@@ -208,20 +254,20 @@ static bool load_page(struct vmmig__ram *ram, struct vmmig_reader *in,
     uint64_t page;
     bool ok;
 
+    /* A name and a page have to be waited for; the page may also be one of
+     * those that were put off. */
+    if ((word->kind == VMMIG__RAM_PAGE || !word->is_continued) &&
+        !place_zeros(ram, error))
+        return false;
     if (!find_page(ram, in, word, &block, &page, error))
         return false;
     if (word->kind == VMMIG__RAM_ZERO)
-        ok = load_zero_page(ram, in, block, page, error);
-    else if (vmmig__may_guess_ahead(ram, in, block, page))
+        return load_zero_page(ram, in, block, page, error);
+    if (vmmig__may_guess_ahead(ram, in, block, page))
         ok = vmmig__load_guessing_ahead(ram, in, block, &page, error);
     else
         ok = load_plain_page(ram, in, block, page, error);
-    if (ok)
-        return true;
-    vmmig__prefix(error, "page at 0x%" PRIx64 " of block \"%s\": ",
-                  page << vmmig__ram_blocks_page_shift(ram->blocks),
-                  block->name);
-    return note_block(error, block->name);
+    return ok || fail_page(ram, block, page, error);
 }
 
 /* -- one body */
@@ -291,7 +337,7 @@ bool vmmig__ram_load(void *data, struct vmmig_reader *in, uint32_t version,
             return refuse_word(ram, in, value, error);
         switch (word.kind) {
         case VMMIG__RAM_EOS:
-            ok = check_end(ram, in, error);
+            ok = check_end(ram, in, error) && place_zeros(ram, error);
             is_over = true;
             break;
         case VMMIG__RAM_MEM_SIZE:

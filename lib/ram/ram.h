@@ -56,6 +56,8 @@ struct vmmig__ram_save {
 struct vmmig__ram_load {
     bool has_block_list;
     struct vmmig__last_block last_block; /* CONTINUE, of the main channel */
+    /* Pages of zeros that were read and not placed yet. */
+    struct vmmig__page_run zeros;
     /* How many pages to guess ahead, and how often not to, since the last
      * guesses were wrong. */
     uint32_t guess_pages, guess_pause, guess_backoff;

@@ -17,6 +17,13 @@ tests_unit_check_guess_ahead_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_guess_ahead_CFLAGS = $(unit_cflags)
 tests_unit_check_guess_ahead_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/check-memory-holes
+tests_unit_check_memory_holes_SOURCES = \
+	tests/unit/check-memory-holes.c $(guest_memory)
+tests_unit_check_memory_holes_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_memory_holes_CFLAGS = $(unit_cflags)
+tests_unit_check_memory_holes_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/check-page-search
 tests_unit_check_page_search_SOURCES = \
 	tests/unit/check-page-search.c $(guest_memory)
