@@ -35,6 +35,7 @@ include tests/unit/minivmm.mk
 include tests/unit/wire.mk
 include tests/unit/session.mk
 include tests/wire/local.mk
+include tests/fuzz/local.mk
 
 unit_tests += tests/unit/check-workload
 tests_unit_check_workload_SOURCES = tests/unit/check-workload.c

@@ -329,7 +329,9 @@ static bool get_full(struct walk *walk, struct vmmig_reader *reader,
                                   "no device \"%s\"", record->idstr);
     if (walk->again)
         vmmig__put_full(walk->again, record->section_id, record->idstr,
-                        record->instance_id, record->version);
+                        record->instance_id,
+                        device->layout ? device->layout->version
+                                       : record->version);
     vmmig__reader_enter_section(reader, record->idstr, record->section_id,
                                 VMMIG_PHASE_STATE);
     if (!load_device(walk, reader, device, record, error) ||
