@@ -43,6 +43,9 @@ static bool parse_tcp(struct vmmig__address *address, const char *rest,
         host_end = strchr(++rest, ']');
         if (!host_end)
             return vmmig__fail(error, VMMIG_ERROR_INVALID, "\"]\" is missing");
+        if (*rest == '[')
+            return vmmig__fail(error, VMMIG_ERROR_INVALID,
+                               "a second \"[\" is too many");
         port = host_end + 1;
         if (*port != ':') {
             return vmmig__fail(error, VMMIG_ERROR_INVALID,

@@ -132,6 +132,7 @@ fuzz_corpus_fields = \
 fuzz_corpus_address = \
 	tests/fuzz/corpus/address/bracket-empty \
 	tests/fuzz/corpus/address/bracket-open \
+	tests/fuzz/corpus/address/bracket-twice \
 	tests/fuzz/corpus/address/empty \
 	tests/fuzz/corpus/address/exec \
 	tests/fuzz/corpus/address/fd \
