@@ -403,6 +403,52 @@ static bool add_ram_slots(struct kvm_guest *guest, vmmig_error **error)
                                  config->ram_bytes - low, error));
 }
 
+/* The ready line of a fill that is done here. */
+static void host_emit(void *data, const char *text, size_t length_bytes)
+{
+    struct kvm_guest *guest = data;
+
+    pthread_mutex_lock(&guest->lock);
+    guest->config.serial(guest->config.data, text, length_bytes);
+    pthread_mutex_unlock(&guest->lock);
+}
+
+static const struct workload_hooks host_hooks = { .emit = host_emit };
+
+struct filler {
+    const struct workload *workload;
+    uint32_t worker;
+    pthread_t thread;
+    bool has_thread;
+};
+
+static void *fill_main(void *argument)
+{
+    struct filler *filler = argument;
+
+    workload_fill(filler->workload, filler->worker);
+    return NULL;
+}
+
+static void fill_memory(struct kvm_guest *guest)
+{
+    struct filler fillers[WORKLOAD_MAX_WORKERS];
+    uint32_t count = guest->config.vcpu_count, i;
+
+    for (i = 0; i < count; i++) {
+        fillers[i] = (struct filler){ .workload = &guest->workload,
+                                      .worker = i };
+        fillers[i].has_thread = i + 1 < count &&
+                                !pthread_create(&fillers[i].thread, NULL,
+                                                fill_main, &fillers[i]);
+        if (!fillers[i].has_thread)
+            fill_main(&fillers[i]);
+    }
+    for (i = 0; i < count; i++)
+        if (fillers[i].has_thread)
+            pthread_join(fillers[i].thread, NULL);
+}
+
 static bool prepare_workload(struct kvm_guest *guest, vmmig_error **error)
 {
     struct workload_config config = *guest->config.workload;
@@ -416,12 +462,13 @@ static bool prepare_workload(struct kvm_guest *guest, vmmig_error **error)
     if (wrong)
         return kvm_fail(error, VMMIG_ERROR_INVALID, "workload: %s", wrong);
     workload_prepare(&guest->workload, &config);
+    if (!guest->config.guest_fills)
+        fill_memory(guest);
     return true;
 }
 
 static bool create(struct kvm_guest *guest, vmmig_error **error)
 {
-    static const struct workload_hooks none;
     const struct kvm_guest_config *config = &guest->config;
     struct kvm_machine_config machine = {
         .vcpu_count = config->vcpu_count,
@@ -452,7 +499,8 @@ static bool create(struct kvm_guest *guest, vmmig_error **error)
         .ram_bytes = config->ram_bytes,
         .ledger = at_offset(guest, guest->layout.ledger),
         .ledger_bytes = guest->layout.end - guest->layout.ledger,
-        .hooks = &none,
+        .hooks = &host_hooks,
+        .data = guest,
     };
     guest->has_died = calloc(config->vcpu_count, sizeof *guest->has_died);
     if (!guest->has_died)

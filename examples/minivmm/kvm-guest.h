@@ -31,7 +31,12 @@ struct kvm_guest_config {
     /* worker_count, ram_bytes and hole are filled in here. NULL: a migration
      * brings the guest; nothing is written. */
     const struct workload_config *workload;
-    /* Whole lines of the serial port. */
+    /* The guest fills its memory when it runs. Else kvm_guest_new() does it,
+     * with a thread for each vCPU: a first touch by the guest costs several
+     * times as much. */
+    bool guest_fills;
+    /* Whole lines of the serial port; while kvm_guest_new() fills memory, on
+     * its threads. */
     void (*serial)(void *data, const char *text, size_t length_bytes);
     /* A vCPU runs no more: what happened, once for each. */
     void (*died)(void *data, uint32_t vcpu, const char *reason);

@@ -647,30 +647,50 @@ workload_check_ledger(const struct workload *workload, uint32_t worker_count)
     return NULL;
 }
 
-bool workload_run(const struct workload *workload, uint32_t worker)
+static bool begin_run(struct run *run, const struct workload *workload,
+                      uint32_t worker)
 {
-    struct run run = {
-        .workload = workload,
-        .ledger = workload->ledger,
-        .worker = worker,
-    };
-    struct workload_config *config = &run.config;
+    struct workload_config *config = &run->config;
     uint64_t pages;
 
     if (!workload_get_config(workload, config) ||
         worker >= config->worker_count)
         return false;
-    run.state = &run.ledger->workers[worker];
+    run->workload = workload;
+    run->ledger = workload->ledger;
+    run->state = &run->ledger->workers[worker];
+    run->worker = worker;
     pages = (config->span_bytes ? config->span_bytes : config->ram_bytes) /
             WORKLOAD_PAGE_BYTES;
-    run.first_page = pages * worker / config->worker_count;
-    run.page_count = pages * (worker + 1) / config->worker_count -
-                     run.first_page;
+    run->first_page = pages * worker / config->worker_count;
+    run->page_count = pages * (worker + 1) / config->worker_count -
+                      run->first_page;
+    run->visit_ns = 0;
     if (config->rate_bytes_per_s) {
-        run.visit_ns = WORKLOAD_PAGE_BYTES * UINT64_C(1000000000) *
-                       config->worker_count / config->rate_bytes_per_s;
-        run.visit_ns += !run.visit_ns;
+        run->visit_ns = WORKLOAD_PAGE_BYTES * UINT64_C(1000000000) *
+                        config->worker_count / config->rate_bytes_per_s;
+        run->visit_ns += !run->visit_ns;
     }
+    return true;
+}
+
+bool workload_fill(const struct workload *workload, uint32_t worker)
+{
+    struct run run;
+
+    if (!begin_run(&run, workload, worker))
+        return false;
+    while (run.state->filled != UINT64_MAX)
+        fill_step(&run);
+    return true;
+}
+
+bool workload_run(const struct workload *workload, uint32_t worker)
+{
+    struct run run;
+
+    if (!begin_run(&run, workload, worker))
+        return false;
     while (!should_stop(&run))
         step(&run);
     return true;

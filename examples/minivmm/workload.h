@@ -144,6 +144,14 @@ void workload_prepare(const struct workload *workload,
                       const struct workload_config *config);
 
 /*
+ * The fill of one worker at once, for a VMM that would rather not wait for the
+ * guest to touch all of its memory for the first time. Before the worker runs;
+ * different workers at the same time. Whoever is last prints the ready line.
+ * False as workload_run().
+ */
+bool workload_fill(const struct workload *workload, uint32_t worker);
+
+/*
  * Whether this ledger, possibly written by a peer, fits these areas and this
  * number of workers: NULL, or what is wrong. workload_run() asks too, and no
  * number in a ledger makes a worker leave its areas.

@@ -564,6 +564,35 @@ START_TEST(zipf_prefers_few_and_random_prefers_none)
 }
 END_TEST
 
+START_TEST(a_fill_at_once_is_the_same_fill)
+{
+    struct fixture *steps = fixture_new(WORKLOAD_SWEEP);
+    struct fixture *once = fixture_new(WORKLOAD_SWEEP);
+    uint32_t worker;
+
+    steps->config.worker_count = once->config.worker_count = 3;
+    steps->config.zero_percent = once->config.zero_percent = 20;
+    prepare(steps);
+    prepare(once);
+    for (worker = 0; worker < 3; worker++)
+        run_steps(steps, worker, PAGES / 3);
+    for (worker = 3; worker-- > 0;)
+        ck_assert(workload_fill(&once->workload, worker));
+    ck_assert(!workload_fill(&once->workload, 3));
+    ck_assert(counters_of(once).filled);
+    ck_assert_uint_eq(once->serial_bytes, strlen(WORKLOAD_READY_LINE));
+    ck_assert_int_eq(
+        memcmp(steps->workload.ram, once->workload.ram, RAM_BYTES), 0);
+    ck_assert_int_eq(memcmp(steps->workload.ledger, once->workload.ledger,
+                            once->workload.ledger_bytes),
+                     0);
+    ck_assert(workload_fill(&once->workload, 0));
+    ck_assert_uint_eq(once->serial_bytes, strlen(WORKLOAD_READY_LINE));
+    fixture_free(steps);
+    fixture_free(once);
+}
+END_TEST
+
 START_TEST(content_that_was_there_is_kept)
 {
     struct fixture *f = fixture_new(WORKLOAD_SWEEP);
@@ -698,6 +727,7 @@ int main(void)
     tcase_add_test(pages, the_span_bounds_and_is_split_among_workers);
     tcase_add_test(pages, more_workers_than_pages_is_no_trouble);
     tcase_add_loop_test(pages, zipf_prefers_few_and_random_prefers_none, 0, 2);
+    tcase_add_test(pages, a_fill_at_once_is_the_same_fill);
     tcase_add_test(pages, content_that_was_there_is_kept);
     suite_add_tcase(suite, pages);
 
