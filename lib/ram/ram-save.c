@@ -150,8 +150,8 @@ static bool sync_and_commit(struct vmmig__ram *ram,
     return true;
 }
 
-/* What is remaining is exact at each query, and goes down in between. Pages that
- * were written since do not count yet. */
+/* What is remaining is exact at each query, and goes down in between. Pages
+ * that were written since do not count yet. */
 static void note_claim(struct vmmig__ram *ram, uint64_t page_count)
 {
     uint64_t bytes = page_count << vmmig__ram_blocks_page_shift(ram->blocks);

@@ -24,6 +24,13 @@ tests_unit_check_memory_holes_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_memory_holes_CFLAGS = $(unit_cflags)
 tests_unit_check_memory_holes_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/check-page-placer
+tests_unit_check_page_placer_SOURCES = \
+	tests/unit/check-page-placer.c $(guest_memory)
+tests_unit_check_page_placer_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_page_placer_CFLAGS = $(unit_cflags)
+tests_unit_check_page_placer_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/check-page-search
 tests_unit_check_page_search_SOURCES = \
 	tests/unit/check-page-search.c $(guest_memory)
@@ -51,6 +58,13 @@ tests_unit_check_ram_save_SOURCES = \
 tests_unit_check_ram_save_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_ram_save_CFLAGS = $(unit_cflags)
 tests_unit_check_ram_save_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-received-pages
+tests_unit_check_received_pages_SOURCES = \
+	tests/unit/check-received-pages.c $(guest_memory)
+tests_unit_check_received_pages_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_received_pages_CFLAGS = $(unit_cflags)
+tests_unit_check_received_pages_LDADD = $(unit_ldadd)
 
 unit_tests += tests/unit/check-write-tracking
 tests_unit_check_write_tracking_SOURCES = \
