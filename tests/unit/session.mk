@@ -1,8 +1,19 @@
 # host, device, returnpath, session
 
+toy_vm = tests/support/toy-vm.c tests/support/toy-vm.h \
+	tests/support/session-kit.c tests/support/session-kit.h \
+	tests/unit/run-case.h
+session_cppflags = $(unit_cppflags) -I$(top_srcdir)/tests/unit
+
 unit_tests += tests/unit/check-session
-tests_unit_check_session_SOURCES = tests/unit/check-session.c \
-	tests/support/toy-vm.c tests/support/toy-vm.h
-tests_unit_check_session_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_session_SOURCES = tests/unit/check-session.c $(toy_vm)
+tests_unit_check_session_CPPFLAGS = $(session_cppflags)
 tests_unit_check_session_CFLAGS = $(unit_cflags)
 tests_unit_check_session_LDADD = $(unit_ldadd)
+
+unit_tests += tests/fault/check-fault-points
+tests_fault_check_fault_points_SOURCES = \
+	tests/fault/check-fault-points.c $(toy_vm)
+tests_fault_check_fault_points_CPPFLAGS = $(session_cppflags)
+tests_fault_check_fault_points_CFLAGS = $(unit_cflags)
+tests_fault_check_fault_points_LDADD = $(unit_ldadd)
