@@ -4,8 +4,9 @@
  *
  * A device has a table of functions, a layout, or both. A layout is a list of
  * fields of a struct, which the library writes and reads by itself. With
- * save_iterate() a device is live: it sends state while the guest runs. Guest
- * memory itself is a live device inside the library.
+ * save_iterate() a device is live: it sends state while the guest runs, and it
+ * has neither a layout nor save_state(). Guest memory itself is a live device
+ * inside the library.
  *
  * Numbers in the stream are big-endian. A section has no length there: load()
  * must read exactly what the saving function wrote.
@@ -504,7 +505,7 @@ struct vmmig_device_ops {
      * Must not: take the host's lock; change what the guest sees, which is
      *           post_load()'s to do; believe a number that it has not compared
      *           with a limit
-     * Order:    SETUP, ITERATE ..., COMPLETE; or one STATE; or both
+     * Order:    SETUP, ITERATE ..., COMPLETE; or one STATE
      * Since:    0.1
      */
     bool (*load)(void *device, struct vmmig_reader *in, uint32_t version,

@@ -59,4 +59,9 @@ static inline bool vmmig__range_fits(uint64_t offset, uint64_t length,
     return offset <= limit && length <= limit - offset;
 }
 
+static inline uint64_t vmmig__add_saturated(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 #endif

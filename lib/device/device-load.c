@@ -147,7 +147,7 @@ static bool load_section(struct vmmig__loader *loader,
         return false;
     if (record->type == VMMIG__RECORD_START)
         device->started = true;
-    if (record->type == VMMIG__RECORD_FULL)
+    if (record->type == VMMIG__RECORD_FULL || record->type == VMMIG__RECORD_END)
         device->loaded = true;
     return true;
 }
@@ -188,16 +188,21 @@ bool vmmig__load_switchover_start(struct vmmig__loader *loader,
                                        NULL, error);
 }
 
-/* A device that both sides have was sent. A live one may be inactive over
- * there. */
+/* A device that both sides have was sent, and to its end. A live one that can be
+ * inactive may be so over there. */
 static bool check_loaded(struct vmmig_device *device, void *data,
                          vmmig_error **error)
 {
     struct vmmig__loader *loader = data;
 
-    if (device->loaded || vmmig__device_is_live(device) ||
-        device->flags & VMMIG__DEVICE_OPTIONAL)
+    if (device->loaded || device->flags & VMMIG__DEVICE_OPTIONAL ||
+        (!device->started && device->ops.is_active))
         return true;
+    if (device->started)
+        return vmmig__reader_fail(loader->in, error, VMMIG_ERROR_PROTOCOL,
+                                  "the stream ended without the END of "
+                                  "section \"%s\" (instance %u)",
+                                  device->name, (unsigned)device->instance_id);
     return vmmig__reader_fail(loader->in, error, VMMIG_ERROR_INCOMPATIBLE,
                               "the stream has no state for device \"%s\" "
                               "(instance %u)",

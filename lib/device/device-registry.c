@@ -51,6 +51,11 @@ static bool check_ops(const struct vmmig_device *device, vmmig_error **error)
                            "device \"%s\" has save_iterate, so it needs "
                            "save_complete and load",
                            name);
+    if (vmmig__device_is_live(device) && (device->layout || ops->save_state))
+        return vmmig__fail(error, VMMIG_ERROR_INVALID,
+                           "device \"%s\" is live and has a layout or "
+                           "save_state: these belong to a device of their own",
+                           name);
     if (!vmmig__device_is_live(device) &&
         (ops->save_setup || ops->save_complete || ops->save_query_pending))
         return vmmig__fail(error, VMMIG_ERROR_INVALID,

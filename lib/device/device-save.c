@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/device-save.h"
 
+#include "base/bytes.h"
 #include "device/device-call.h"
 #include "wire/section-frame.h"
 
@@ -81,6 +82,12 @@ struct query {
     struct vmmig_pending sum;
 };
 
+/* A device may say UINT64_MAX for "a lot"; the sum must not become little. */
+static void add_to(uint64_t *sum, uint64_t bytes)
+{
+    *sum = vmmig__add_saturated(*sum, bytes);
+}
+
 static bool query(struct vmmig_device *device, void *data, vmmig_error **error)
 {
     struct query *query = data;
@@ -91,16 +98,17 @@ static bool query(struct vmmig_device *device, void *data, vmmig_error **error)
     if (!device->active)
         return true;
     if (!device->ops.save_query_pending) {
-        query->sum.precopy_bytes += device->caught_up ? 0 : UNKNOWN_BYTES;
+        if (!device->caught_up)
+            add_to(&query->sum.precopy_bytes, UNKNOWN_BYTES);
         return true;
     }
     previous = vmmig__callback_enter("save_query_pending");
     ok = device->ops.save_query_pending(device->data, query->exact, &pending,
                                         error);
     vmmig__callback_leave(previous);
-    query->sum.precopy_bytes += pending.precopy_bytes;
-    query->sum.postcopy_bytes += pending.postcopy_bytes;
-    query->sum.stopcopy_bytes += pending.stopcopy_bytes;
+    add_to(&query->sum.precopy_bytes, pending.precopy_bytes);
+    add_to(&query->sum.postcopy_bytes, pending.postcopy_bytes);
+    add_to(&query->sum.stopcopy_bytes, pending.stopcopy_bytes);
     return vmmig__device_result(device, "save_query_pending", ok, error);
 }
 

@@ -9,6 +9,8 @@
 
 #include <glib.h>
 
+#include "base/bytes.h"
+
 enum {
     /* How much is sent between two looks at the clock and at who waits. */
     BUDGET_US = 50000,
@@ -80,8 +82,9 @@ static bool fits(const struct vmmig__precopy *precopy, uint64_t bytes)
 
 static uint64_t bytes_of(const struct vmmig_pending *pending)
 {
-    return pending->precopy_bytes + pending->postcopy_bytes +
-           pending->stopcopy_bytes;
+    return vmmig__add_saturated(
+        vmmig__add_saturated(pending->precopy_bytes, pending->postcopy_bytes),
+        pending->stopcopy_bytes);
 }
 
 static uint64_t budget(const struct vmmig__precopy *precopy)
