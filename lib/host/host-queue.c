@@ -99,15 +99,32 @@ static void host_thread(void *data)
         destroy(queue);
 }
 
+static bool ensure_open(struct vmmig__host_queue *queue, vmmig_error **error)
+    VMMIG_REQUIRES(queue->lock)
+{
+    if (queue->closing)
+        return vmmig__fail(error, VMMIG_ERROR_STATE, "the machine is closed");
+    return queue->thread ||
+           vmmig__thread_start(&queue->thread, "mig/host", &queue->hook,
+                               host_thread, queue, error);
+}
+
+bool vmmig__host_queue_open(struct vmmig__host_queue *queue,
+                            vmmig_error **error)
+{
+    bool ok;
+
+    vmmig__mutex_lock(&queue->lock);
+    ok = ensure_open(queue, error);
+    vmmig__mutex_unlock(&queue->lock);
+    return ok;
+}
+
 /* Queues a call; false when the queue is closing or has no thread. */
 static bool enqueue(struct vmmig__host_queue *queue, struct call *call,
                     vmmig_error **error) VMMIG_REQUIRES(queue->lock)
 {
-    if (queue->closing)
-        return vmmig__fail(error, VMMIG_ERROR_STATE, "the machine is closed");
-    if (!queue->thread &&
-        !vmmig__thread_start(&queue->thread, "mig/host", &queue->hook,
-                             host_thread, queue, error))
+    if (!ensure_open(queue, error))
         return false;
     g_queue_push_tail(&queue->calls, call);
     vmmig__cond_broadcast(&queue->changed);

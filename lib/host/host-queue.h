@@ -18,6 +18,17 @@ struct vmmig__host_queue *
 vmmig__host_queue_new(const struct vmmig__thread_hook *hook);
 
 /*
+ * vmmig__host_queue_open:
+ *
+ * Starts the thread, if it does not run. From then on posting cannot fail before
+ * close(). False with STATE after close(), with SYSTEM when there is no thread
+ * to be had.
+ */
+bool vmmig__host_queue_open(struct vmmig__host_queue *queue,
+                            vmmig_error **error)
+    __attribute__((warn_unused_result));
+
+/*
  * vmmig__host_queue_close:
  * @deadline_us: vmmig__now_us() time, or UINT64_MAX
  *

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ram/dirty-log.h"
 
+#include "host/host-call.h"
+
 /* One source. `consumed` belongs to the session's thread. */
 struct dirty_source {
     struct vmmig_dirty_source ops;
@@ -231,10 +233,17 @@ static bool start_source(struct dirty_source *source,
                          vmmig_error **error)
 {
     vmmig_error *theirs = NULL;
+    const char *previous;
+    bool ok = true;
 
     if (!make_consumed(source, blocks, error))
         return false;
-    if (source->ops.start && !source->ops.start(source->data, &theirs))
+    if (source->ops.start) {
+        previous = vmmig__callback_enter("start");
+        ok = source->ops.start(source->data, &theirs);
+        vmmig__callback_leave(previous);
+    }
+    if (!ok)
         return host_failed(error, theirs, "start of the dirty log");
     source->started = true;
     return true;
@@ -262,10 +271,13 @@ bool vmmig__dirty_sources_collect(struct vmmig__dirty_sources *sources,
     for (uint32_t i = 0; i < sources->sources->len; i++) {
         struct dirty_source *source = g_ptr_array_index(sources->sources, i);
         vmmig_error *theirs = NULL;
+        const char *previous;
         bool ok;
 
         collecting = source;
+        previous = vmmig__callback_enter("collect");
         ok = source->ops.collect(source->data, &theirs);
+        vmmig__callback_leave(previous);
         collecting = NULL;
         if (!ok)
             return host_failed(error, theirs, "dirty log");
@@ -286,10 +298,16 @@ bool vmmig__dirty_sources_protect(struct vmmig__dirty_sources *sources,
         const struct dirty_source *source =
             g_ptr_array_index(sources->sources, i);
         vmmig_error *theirs = NULL;
+        const char *previous;
+        bool ok;
 
-        if (source->ops.protect &&
-            !source->ops.protect(source->data, block, first, limit - first,
-                                 &theirs))
+        if (!source->ops.protect)
+            continue;
+        previous = vmmig__callback_enter("protect");
+        ok = source->ops.protect(source->data, block, first, limit - first,
+                                 &theirs);
+        vmmig__callback_leave(previous);
+        if (!ok)
             return host_failed(error, theirs, "protection of pages to send");
     }
     return true;
@@ -321,6 +339,7 @@ static void give_back_block(const struct dirty_source *source,
     vmmig__bitmap_word *consumed = source->consumed[block->index];
     const uint64_t step = GIVE_BACK_WORDS * 64;
     uint64_t words[GIVE_BACK_WORDS];
+    const char *previous;
 
     for (uint64_t first = 0; first < block->page_count; first += step) {
         uint64_t count = MIN(step, block->page_count - first);
@@ -331,7 +350,9 @@ static void give_back_block(const struct dirty_source *source,
         for (uint64_t i = 0; i < vmmig__bitmap_words(count); i++)
             words[i] = atomic_exchange_explicit(&consumed[first / 64 + i], 0,
                                                 memory_order_relaxed);
+        previous = vmmig__callback_enter("give_back");
         source->ops.give_back(source->data, block, first, words, count);
+        vmmig__callback_leave(previous);
     }
 }
 
@@ -354,6 +375,7 @@ void vmmig__dirty_sources_give_back(struct vmmig__dirty_sources *sources)
 
 void vmmig__dirty_sources_stop(struct vmmig__dirty_sources *sources)
 {
+    const char *previous;
     uint32_t count;
 
     if (!sources->blocks)
@@ -362,8 +384,11 @@ void vmmig__dirty_sources_stop(struct vmmig__dirty_sources *sources)
     for (uint32_t i = 0; i < sources->sources->len; i++) {
         struct dirty_source *source = g_ptr_array_index(sources->sources, i);
 
-        if (source->started && source->ops.stop)
+        if (source->started && source->ops.stop) {
+            previous = vmmig__callback_enter("stop");
             source->ops.stop(source->data);
+            vmmig__callback_leave(previous);
+        }
         source->started = false;
         free_consumed(source, count);
     }
