@@ -12,6 +12,13 @@ uint64_t vmmig__now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t vmmig__deadline_us(int64_t timeout_ms)
+{
+    if (timeout_ms < 0 || timeout_ms > INT64_MAX / 2000)
+        return UINT64_MAX;
+    return vmmig__now_us() + (uint64_t)timeout_ms * 1000;
+}
+
 static uint64_t monotonic_now_us(void *data)
 {
     return vmmig__now_us();

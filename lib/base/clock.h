@@ -10,6 +10,10 @@
 /* Microseconds on CLOCK_MONOTONIC. */
 uint64_t vmmig__now_us(void);
 
+/* That time @timeout_ms from now, or UINT64_MAX, for ever, if it is negative or
+ * further away than time can be told. */
+uint64_t vmmig__deadline_us(int64_t timeout_ms);
+
 struct vmmig__clock {
     uint64_t (*now_us)(void *data);
     void *data;

@@ -263,6 +263,11 @@ bool vmmig__channel_wait(struct vmmig_channel *channel, bool to_write,
     return true;
 }
 
+bool vmmig__channel_has_deadlines(const struct vmmig_channel *channel)
+{
+    return channel->ops.ops.wait != NULL;
+}
+
 bool vmmig__channel_finish(struct vmmig_channel *channel, vmmig_error **error)
 {
     vmmig_error *cause = NULL;

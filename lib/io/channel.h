@@ -114,6 +114,9 @@ bool vmmig__channel_wait(struct vmmig_channel *channel, bool to_write,
                          int64_t timeout_ms, vmmig_error **error)
     __attribute__((warn_unused_result));
 
+/* Whether vmmig__channel_wait() really waits. */
+bool vmmig__channel_has_deadlines(const struct vmmig_channel *channel);
+
 /*
  * vmmig__channel_finish:
  *

@@ -26,6 +26,7 @@ struct destination {
     struct vmmig_reader *in;
     struct vmmig__replies *replies; /* NULL: no return path was opened */
     bool path_opened;               /* ... or it was, on a one-way channel */
+    bool all_read;                  /* nothing more comes from the source */
     struct vmmig__loader loader;
 };
 
@@ -180,14 +181,27 @@ static bool read_stream(struct destination *destination, vmmig_error **error)
     return vmmig__skip_vm_description(destination->in, &described, error);
 }
 
+/* From here on nobody waits for the channel, so a cancel leaves it alone: the
+ * source waits for a word, and will be told to keep the guest. */
+static bool keep_channel(struct destination *destination, vmmig_error **error)
+{
+    destination->all_read = true;
+    return vmmig__session_set_channel(destination->session, NULL, error);
+}
+
+/* All state is in place when this returns true, and it is too late to cancel. */
 static bool load(struct destination *destination, vmmig_error **error)
 {
+    struct vmmig_session *session = destination->session;
+
     return vmmig__load_setup(&destination->loader, error) &&
            read_header(destination, error) &&
-           vmmig__session_move(destination->session, VMMIG__SET_UP, error) &&
+           vmmig__session_move(session, VMMIG__SET_UP, error) &&
            VMMIG_FAULT("destination-load", error) &&
            read_stream(destination, error) &&
-           vmmig__load_apply(&destination->loader, error);
+           keep_channel(destination, error) &&
+           vmmig__load_apply(&destination->loader, error) &&
+           vmmig__session_move(session, VMMIG__HAND_OVER, error);
 }
 
 /* -- taking over ------------------------------------------------------------ */
@@ -220,15 +234,14 @@ static bool start_guest(struct destination *destination, vmmig_error **error)
     return true;
 }
 
-/* All state is in place. What fails from here on leaves the guest stopped, and
- * whether the source has it is not for this side to say. */
+/* What fails from here on leaves the guest stopped, and whether the source has
+ * it is not for this side to say. */
 static bool take_over(struct destination *destination, vmmig_error **error)
 {
     struct vmmig_session *session = destination->session;
     struct vmmig__host *host = &destination->machine->host;
 
-    if (!vmmig__session_move(session, VMMIG__HAND_OVER, error) ||
-        !tell_source(destination, error))
+    if (!tell_source(destination, error))
         return false;
     vmmig__session_set_owner(session, VMMIG_OWNER_UNKNOWN);
     if (!VMMIG_FAULT("destination-acquire", error) ||
@@ -249,7 +262,7 @@ static bool take_over(struct destination *destination, vmmig_error **error)
 
 /* Tells the source that it keeps the guest. Closing a connection with unread
  * bytes would destroy the message, so what the source still sends is read, for a
- * moment. */
+ * moment; not on a host's transport that could keep us for ever. */
 static void say_farewell(struct destination *destination)
 {
     uint64_t deadline_us = vmmig__now_us() + FAREWELL_MS * 1000;
@@ -258,7 +271,9 @@ static void say_farewell(struct destination *destination)
     uint64_t length = 1;
 
     if (!destination->replies ||
-        !vmmig__replies_shut(destination->replies, 1, NULL))
+        !vmmig__replies_shut(destination->replies, 1, NULL) ||
+        destination->all_read ||
+        !vmmig__channel_has_deadlines(destination->channel))
         return;
     while (length > 0 && vmmig__now_us() < deadline_us) {
         if (!vmmig__channel_wait(destination->channel, false, FAREWELL_MS,
@@ -280,12 +295,25 @@ static void clean_up(struct destination *destination)
     vmmig__listener_free(g_steal_pointer(&destination->session->listener));
 }
 
+/* Waits; false when the machine is being closed. */
+static bool wait_while_open(struct vmmig_machine *machine, uint64_t until_us)
+{
+    bool in_time = true, open;
+
+    vmmig__mutex_lock(&machine->lock);
+    while (!machine->closed && in_time)
+        in_time =
+            vmmig__cond_wait_until(&machine->idle, &machine->lock, until_us);
+    open = !machine->closed;
+    vmmig__mutex_unlock(&machine->lock);
+    return open;
+}
+
 /* Rounds of telling the network, at growing distances; cut short by the
  * machine's end. */
 static void announce(struct destination *destination)
 {
-    struct vmmig_session *session = destination->session;
-    struct vmmig_options *options = session->options;
+    struct vmmig_options *options = destination->session->options;
     uint64_t step_ms =
         vmmig__options_get_uint(options, VMMIG__OPTION_ANNOUNCE_STEP);
     uint64_t maximum_ms =
@@ -301,11 +329,8 @@ static void announce(struct destination *destination)
         uint64_t next_us = vmmig__now_us() + wait_ms * 1000;
 
         vmmig__host_announce(&destination->machine->host, (uint32_t)round);
-        while (round + 1 < rounds && vmmig__now_us() < next_us) {
-            if (vmmig__stop_flag_is_requested(&session->stop))
-                return;
-            vmmig__session_sleep(session, next_us - vmmig__now_us());
-        }
+        if (round + 1 < rounds && !wait_while_open(destination->machine, next_us))
+            return;
         wait_ms = MIN(wait_ms + step_ms, maximum_ms);
     }
 }

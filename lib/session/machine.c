@@ -339,15 +339,6 @@ bool vmmig__machine_take_session(struct vmmig_machine *machine,
     return ok;
 }
 
-void vmmig__machine_session_ended(struct vmmig_machine *machine,
-                                  struct vmmig_session *session)
-{
-    vmmig__mutex_lock(&machine->lock);
-    if (machine->session == session)
-        machine->running = false;
-    vmmig__mutex_unlock(&machine->lock);
-}
-
 void vmmig__machine_thread_ended(struct vmmig_machine *machine)
 {
     vmmig__mutex_lock(&machine->lock);
@@ -375,9 +366,7 @@ bool vmmig__machine_may_wait(struct vmmig_machine *machine, const char *what,
 bool vmmig_machine_close(struct vmmig_machine *machine, int64_t timeout_ms,
                          vmmig_error **error)
 {
-    uint64_t deadline_us =
-        timeout_ms < 0 ? UINT64_MAX
-                       : vmmig__now_us() + (uint64_t)timeout_ms * 1000;
+    uint64_t deadline_us = vmmig__deadline_us(timeout_ms);
     struct vmmig_session *session;
     bool in_time = true;
 
@@ -385,11 +374,12 @@ bool vmmig_machine_close(struct vmmig_machine *machine, int64_t timeout_ms,
         return false;
     vmmig__mutex_lock(&machine->lock);
     machine->closed = true;
+    vmmig__cond_broadcast(&machine->idle);
     vmmig__mutex_unlock(&machine->lock);
     session = vmmig_machine_get_session(machine);
     if (session) {
         /* Too late to cancel is as well: then it ends by itself. */
-        vmmig__session_close(session);
+        vmmig_session_cancel(session, NULL);
         vmmig_session_unref(session);
     }
     vmmig__mutex_lock(&machine->lock);

@@ -28,7 +28,7 @@ struct vmmig_machine {
     struct vmmig__globalstate globalstate;
 
     struct vmmig__mutex lock;
-    struct vmmig__cond idle;       /* lock; a session has ended */
+    struct vmmig__cond idle;       /* lock; a session has ended, or closed */
     struct vmmig_session *session; /* lock; the running or the last one */
     bool running;                  /* lock; `session` has not ended */
     uint32_t threads;              /* lock; sessions whose thread goes on */
@@ -37,7 +37,8 @@ struct vmmig_machine {
     GPtrArray *listeners;          /* lock; of struct listener (events.c) */
     GPtrArray *blockers;           /* lock; of struct blocker (machine.c) */
     uint64_t last_id;              /* lock; of a listener or a blocker */
-    uint64_t last_event;           /* number; the lock of the session that runs */
+    uint64_t last_event;           /* number; the lock of the session that runs,
+                                      which the next one takes over under `lock` */
 };
 
 /*
@@ -50,10 +51,6 @@ bool vmmig__machine_take_session(struct vmmig_machine *machine,
                                  struct vmmig_session *session,
                                  vmmig_error **error)
     __attribute__((warn_unused_result));
-
-/* The session has reached a final status: another may be started. */
-void vmmig__machine_session_ended(struct vmmig_machine *machine,
-                                  struct vmmig_session *session);
 
 /* Its thread has been joined: the machine may be closed. */
 void vmmig__machine_thread_ended(struct vmmig_machine *machine);

@@ -243,14 +243,25 @@ void vmmig__session_finish(struct vmmig_session *session,
                            enum vmmig__state_event last)
 {
     struct vmmig_machine *machine = session->machine;
+    struct vmmig_channel *given;
     vmmig_error *error = NULL;
 
     atomic_store_explicit(&session->stats.end_us, vmmig__now_us(),
                           memory_order_relaxed);
-    /* Before the event: a listener may start the next session. */
-    vmmig__machine_session_ended(machine, session);
-    if (!vmmig__session_move(session, last, &error))
+    /* Under the machine's lock both happen at once: a listener that hears of
+     * the end may start the next session, whose events come after these. */
+    vmmig__mutex_lock(&machine->lock);
+    vmmig__mutex_lock(&session->lock);
+    if (!move(session, last, &error))
         g_error("%s", vmmig_error_message(error));
+    given = g_steal_pointer(&session->given);
+    vmmig__mutex_unlock(&session->lock);
+    machine->running = false;
+    vmmig__mutex_unlock(&machine->lock);
+    /* Also when it was never used: the peer waits for it. */
+    if (given)
+        vmmig__channel_shutdown(given);
+    vmmig_channel_unref(given);
     vmmig__host_queue_post(machine->host.queue, note_delivered, session, NULL);
 }
 
@@ -318,14 +329,34 @@ bool vmmig__session_listens(const struct vmmig_session *session)
             session->address->kind == VMMIG__ADDRESS_UNIX);
 }
 
+/* Of several that call start at once one goes on; it may fail and come again. */
+static bool claim_start(struct vmmig_session *session, vmmig_error **error)
+{
+    bool ok;
+
+    vmmig__mutex_lock(&session->lock);
+    ok = session->state == VMMIG__NONE && !session->starting;
+    if (ok)
+        session->starting = true;
+    vmmig__mutex_unlock(&session->lock);
+    return ok || vmmig__fail(error, VMMIG_ERROR_STATE,
+                             "this session was started before");
+}
+
+static void unclaim_start(struct vmmig_session *session)
+{
+    vmmig__listener_free(g_steal_pointer(&session->listener));
+    g_clear_pointer(&session->where, g_free);
+    vmmig__mutex_lock(&session->lock);
+    session->starting = false;
+    vmmig__mutex_unlock(&session->lock);
+}
+
 static bool prepare_start(struct vmmig_session *session, const char *uri,
                           vmmig_error **error)
 {
     struct vmmig_machine *machine = session->machine;
 
-    if (vmmig_session_get_status(session) != VMMIG_STATUS_NONE)
-        return vmmig__fail(error, VMMIG_ERROR_STATE,
-                           "this session was started before");
     vmmig__address_free(session->address);
     session->address = NULL;
     if (!vmmig__address_parse(uri, &session->address, error) ||
@@ -348,10 +379,12 @@ bool vmmig_session_start(struct vmmig_session *session, const char *uri,
     bool source = session->role == VMMIG_SOURCE;
     vmmig_error *failure = NULL;
 
+    if (!claim_start(session, error))
+        return false;
     if (!prepare_start(session, uri, error) ||
+        !vmmig__host_queue_open(machine->host.queue, error) ||
         !vmmig__machine_take_session(machine, session, error)) {
-        vmmig__listener_free(g_steal_pointer(&session->listener));
-        g_clear_pointer(&session->where, g_free);
+        unclaim_start(session);
         return false;
     }
     vmmig__options_fix(session->options);
@@ -400,8 +433,7 @@ bool vmmig_session_cancel(struct vmmig_session *session, vmmig_error **error)
 
     fail_cancelled(&cancelled);
     vmmig__mutex_lock(&session->lock);
-    if (session->state != VMMIG__CANCELLING &&
-        session->state != VMMIG__CANCELLED &&
+    if (!vmmig__stop_flag_is_requested(&session->stop) &&
         session->state != VMMIG__FAILING) {
         ok = move(session, VMMIG__USER_CANCEL, error);
         if (ok && keep_error(session, cancelled))
@@ -420,20 +452,10 @@ bool vmmig_session_cancel(struct vmmig_session *session, vmmig_error **error)
     return ok;
 }
 
-void vmmig__session_close(struct vmmig_session *session)
-{
-    vmmig_session_cancel(session, NULL);
-    if (vmmig_status_is_final(vmmig_session_get_status(session)))
-        vmmig__stop_flag_request(&session->stop);
-    vmmig__session_wake(session);
-}
-
 bool vmmig_session_wait(struct vmmig_session *session, int64_t timeout_ms,
                         vmmig_error **error)
 {
-    uint64_t deadline_us =
-        timeout_ms < 0 ? UINT64_MAX
-                       : vmmig__now_us() + (uint64_t)timeout_ms * 1000;
+    uint64_t deadline_us = vmmig__deadline_us(timeout_ms);
     const vmmig_error *first;
     bool in_time = true, delivered;
 

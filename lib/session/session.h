@@ -44,6 +44,7 @@ struct vmmig_session {
     enum vmmig__state state;       /* lock */
     struct vmmig_channel *channel; /* lock; what a cancel shuts down */
     struct vmmig_channel *given;   /* lock; for the address host: */
+    bool starting;                 /* lock; somebody is in its start */
     bool may_continue;             /* lock; pre-switchover is over */
     bool delivered;                /* lock; ended, and all events were heard */
 
@@ -61,10 +62,6 @@ void vmmig__session_ref_locked(struct vmmig_session *session);
 
 /* Frees a session that nobody has a reference to. */
 void vmmig__session_destroy(struct vmmig_session *session);
-
-/* Ends it for vmmig_machine_close(): cancels where that is possible, and cuts
- * short what follows the end. */
-void vmmig__session_close(struct vmmig_session *session);
 
 /*
  * vmmig__session_move:

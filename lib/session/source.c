@@ -158,8 +158,7 @@ static const struct vmmig__precopy_ops precopy_ops = {
     .may_switch = may_switch,
 };
 
-/* A destination that has spoken its last word already has failed. */
-static bool check_return_path(struct vmmig__source *source,
+bool vmmig__source_check_peer(struct vmmig__source *source,
                               vmmig_error **error)
 {
     vmmig_error *words = NULL;
@@ -195,7 +194,7 @@ static bool send_rounds(struct vmmig__source *source, vmmig_error **error)
             vmmig__options_get_uint(session->options,
                                     VMMIG__OPTION_MAX_BANDWIDTH));
         if (!vmmig__session_check(session, error) ||
-            !check_return_path(source, error) ||
+            !vmmig__source_check_peer(source, error) ||
             !vmmig__precopy_step(precopy, &action, &wait_us, error))
             return false;
         atomic_store_explicit(&session->stats.bandwidth_bytes_per_s,
@@ -215,13 +214,14 @@ static bool send_rounds(struct vmmig__source *source, vmmig_error **error)
 
 /* -- the end ---------------------------------------------------------------- */
 
-/* Sending failed; if the destination said why, that is the error to show. */
+/* The channel failed; if the destination said why, that is the error to show. */
 static void prefer_peers_words(struct vmmig__source *source,
                                vmmig_error **error)
 {
     vmmig_error *words = NULL;
 
-    if (!source->return_path || vmmig_error_code(*error) != VMMIG_ERROR_IO)
+    if (!source->return_path || vmmig_error_code(*error) != VMMIG_ERROR_IO ||
+        !vmmig_error_detail(*error, "channel"))
         return;
     if (vmmig__return_path_wait(source->return_path,
                                 vmmig__now_us() + LAST_WORD_US,
@@ -257,9 +257,7 @@ static void give_up(struct vmmig__source *source, vmmig_error *error)
     vmmig__prefix(&error, "send: ");
     vmmig__session_break(session, error);
     disconnect(source);
-    if (vmmig__switch_back(source, &lost))
-        vmmig__session_set_owner(session, VMMIG_OWNER_HERE);
-    else
+    if (!vmmig__switch_back(source, &lost))
         vmmig__log(&source->machine->host.log, VMMIG_LOG_ERROR, "%s",
                    vmmig_error_message(lost));
     g_clear_error(&lost);

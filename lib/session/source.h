@@ -27,6 +27,12 @@ struct vmmig__source {
     bool ownership_released;
 };
 
+/* Until the guest is handed over: a destination that has spoken its last word
+ * already has failed, in its own words if it had any. */
+bool vmmig__source_check_peer(struct vmmig__source *source,
+                              vmmig_error **error)
+    __attribute__((warn_unused_result));
+
 /*
  * vmmig__switch_over:
  *
@@ -41,7 +47,8 @@ bool vmmig__switch_over(struct vmmig__source *source,
     __attribute__((warn_unused_result));
 
 /* The guest stays: ownership, devices, vCPUs as before the stop. False when it
- * could not be started again; then nobody runs it, and the error says so. */
+ * could not be started again; then nobody runs it, and the error says so. The
+ * session's owner is HERE unless the host could not get ownership back. */
 bool vmmig__switch_back(struct vmmig__source *source, vmmig_error **error)
     __attribute__((warn_unused_result));
 

@@ -66,11 +66,8 @@ static bool wait_to_continue(struct vmmig__source *source, vmmig_error **error)
         vmmig__cond_wait(&session->changed, &session->lock);
     may_continue = session->may_continue;
     vmmig__mutex_unlock(&session->lock);
-    if (may_continue)
-        return true;
-    return vmmig__session_check(session, error) &&
-           vmmig__fail(error, VMMIG_ERROR_IO,
-                       "the destination went away before the switch");
+    return may_continue || (vmmig__session_check(session, error) &&
+                            vmmig__source_check_peer(source, error));
 }
 
 /* Everything up to, but not with, the EOF byte. Device state is collected
@@ -166,7 +163,10 @@ static bool hand_over(struct vmmig__source *source,
     vmmig_error *failure = NULL;
     bool sent;
 
-    if (!vmmig__session_move(session, VMMIG__HAND_OVER, error))
+    /* A last word that came before the end must not be taken for the answer
+     * to it. */
+    if (!vmmig__source_check_peer(source, error) ||
+        !vmmig__session_move(session, VMMIG__HAND_OVER, error))
         return false;
     vmmig__session_set_owner(session, VMMIG_OWNER_UNKNOWN);
     sent = send_end(source, description, &failure);
@@ -203,9 +203,12 @@ bool vmmig__switch_back(struct vmmig__source *source, vmmig_error **error)
     struct vmmig_session *session = source->session;
 
     if (source->ownership_released &&
-        !vmmig__host_acquire_ownership(host, VMMIG_START_UNDO, error))
+        !vmmig__host_acquire_ownership(host, VMMIG_START_UNDO, error)) {
+        vmmig__session_set_owner(session, VMMIG_OWNER_UNKNOWN);
         return vmmig__prefix(error, "the guest stays stopped: ");
+    }
     source->ownership_released = false;
+    vmmig__session_set_owner(session, VMMIG_OWNER_HERE);
     if (!source->guest_stopped)
         return true;
     source->guest_stopped = false;
