@@ -77,12 +77,11 @@ static bool get_ranges(struct vmmig_reader *reader,
             return false;
         if (range->length_bytes == 0 ||
             range->length_bytes > UINT64_MAX - range->start_bytes)
-            return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
-                                      "a range of block \"%s\" begins at "
-                                      "0x%" PRIx64 " and has 0x%" PRIx64
-                                      " bytes",
-                                      command->block, range->start_bytes,
-                                      range->length_bytes);
+            return vmmig__reader_fail(
+                reader, error, VMMIG_ERROR_PROTOCOL,
+                "a range of block \"%s\" begins at "
+                "0x%" PRIx64 " and has 0x%" PRIx64 " bytes",
+                command->block, range->start_bytes, range->length_bytes);
     }
     return true;
 }

@@ -14,13 +14,13 @@ struct vmmig__range {
 };
 
 struct vmmig__command {
-    uint16_t number; /* enum vmmig__command_number */
-    uint32_t value; /* PING; PACKAGED: bytes of records that follow */
+    uint16_t number;     /* enum vmmig__command_number */
+    uint32_t value;      /* PING; PACKAGED: bytes of records that follow */
     bool has_page_sizes; /* POSTCOPY_ADVISE: its long form */
     uint64_t page_size_summary, page_bytes; /* ... */
     char block[VMMIG__NAME_BYTES]; /* POSTCOPY_RAM_DISCARD, RECV_BITMAP */
-    struct vmmig__range *ranges; /* owned; POSTCOPY_RAM_DISCARD: not empty, no
-                                    range is empty or overflows */
+    struct vmmig__range *ranges;   /* owned; POSTCOPY_RAM_DISCARD: not empty, no
+                                      range is empty or overflows */
     uint32_t range_count;
 };
 

@@ -9,21 +9,34 @@
 
 static const char prefix[] = "configuration";
 
-/* All capability names that exist: a list may hold them, and but for the first
- * two they mean nothing there. */
+/* All capability names that exist: a list may hold them, and but for two they
+ * mean nothing there. */
+enum { IGNORE_SHARED, MAPPED_RAM };
 static const char *const capabilities[] = {
-    VMMIG__CAPABILITY_IGNORE_SHARED,   VMMIG__CAPABILITY_MAPPED_RAM,
-    "auto-converge",      "background-snapshot",
-    "block",              "compress",
-    "dirty-bitmaps",      "dirty-limit",
-    "events",             "late-block-activate",
-    "multifd",            "pause-before-switchover",
-    "postcopy-blocktime", "postcopy-preempt",
-    "postcopy-ram",       "rdma-pin-all",
-    "release-ram",        "return-path",
-    "switchover-ack",     "validate-uuid",
-    "x-colo",             "xbzrle",
-    "zero-blocks",        "zero-copy-send",
+    [IGNORE_SHARED] = VMMIG__CAPABILITY_IGNORE_SHARED,
+    [MAPPED_RAM] = VMMIG__CAPABILITY_MAPPED_RAM,
+    "auto-converge",
+    "background-snapshot",
+    "block",
+    "compress",
+    "dirty-bitmaps",
+    "dirty-limit",
+    "events",
+    "late-block-activate",
+    "multifd",
+    "pause-before-switchover",
+    "postcopy-blocktime",
+    "postcopy-preempt",
+    "postcopy-ram",
+    "rdma-pin-all",
+    "release-ram",
+    "return-path",
+    "switchover-ack",
+    "validate-uuid",
+    "x-colo",
+    "xbzrle",
+    "zero-blocks",
+    "zero-copy-send",
 };
 
 /* -- writing */
@@ -135,11 +148,13 @@ static bool get_capabilities(struct vmmig_reader *reader,
 static bool get_subsection(struct vmmig_reader *reader, const char *name,
                            struct received *received, vmmig_error **error)
 {
-    bool *has = strcmp(name, VMMIG__CONFIGURATION_PAGE_BITS) == 0 ? &received->has_page_bits
+    bool *has = strcmp(name, VMMIG__CONFIGURATION_PAGE_BITS) == 0
+                    ? &received->has_page_bits
                 : strcmp(name, VMMIG__CONFIGURATION_CAPABILITIES) == 0
                     ? &received->has_capabilities
-                : strcmp(name, VMMIG__CONFIGURATION_UUID) == 0 ? &received->has_uuid
-                                               : NULL;
+                : strcmp(name, VMMIG__CONFIGURATION_UUID) == 0
+                    ? &received->has_uuid
+                    : NULL;
 
     if (!has)
         return vmmig__reader_fail(
@@ -176,8 +191,8 @@ static bool compare(struct vmmig_reader *reader,
                     const struct vmmig__configuration *local,
                     const struct received *received, vmmig_error **error)
 {
-    uint32_t bits = received->has_page_bits ? received->page_bits
-                                            : VMMIG__LEGACY_PAGE_BITS;
+    uint32_t bits =
+        received->has_page_bits ? received->page_bits : VMMIG__LEGACY_PAGE_BITS;
     static const char *const words[] = {"off", "on"};
 
     if (bits != page_bits(local))
@@ -185,13 +200,13 @@ static bool compare(struct vmmig_reader *reader,
                                   "a page has 2^%" PRIu32
                                   " bytes there, but 2^%" PRIu32 " here",
                                   bits, page_bits(local));
-    if (received->capability_listed[0] != local->ignore_shared)
-        return vmmig__reader_fail(reader, error, VMMIG_ERROR_INCOMPATIBLE,
-                                  "%s is %s there, but %s here",
-                                  VMMIG__CAPABILITY_IGNORE_SHARED,
-                                  words[received->capability_listed[0]],
-                                  words[local->ignore_shared]);
-    if (received->capability_listed[1])
+    if (received->capability_listed[IGNORE_SHARED] != local->ignore_shared)
+        return vmmig__reader_fail(
+            reader, error, VMMIG_ERROR_INCOMPATIBLE,
+            "%s is %s there, but %s here", VMMIG__CAPABILITY_IGNORE_SHARED,
+            words[received->capability_listed[IGNORE_SHARED]],
+            words[local->ignore_shared]);
+    if (received->capability_listed[MAPPED_RAM])
         return vmmig__reader_fail(reader, error, VMMIG_ERROR_INCOMPATIBLE,
                                   "%s is on there, but off here",
                                   VMMIG__CAPABILITY_MAPPED_RAM);

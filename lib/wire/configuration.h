@@ -13,7 +13,7 @@ struct vmmig__configuration {
     const char *machine_name;
     uint32_t page_bits; /* 0: 12, which is never written */
     bool ignore_shared; /* x-ignore-shared is on */
-    bool has_uuid; /* writing: validate-uuid is on as well */
+    bool has_uuid;      /* writing: validate-uuid is on as well */
     uint8_t uuid[VMMIG__UUID_BYTES];
 };
 
@@ -27,7 +27,8 @@ void vmmig__put_configuration(struct vmmig_writer *writer,
  *     nothing to compare with (local->has_uuid false) is accepted
  *
  * Reads the record and compares. INCOMPATIBLE, with both values, where the two
- * machines differ. Unlike QEMU (which accepts a prefix) the names must be equal.
+ * machines differ. Unlike QEMU (which accepts a prefix) the names must be
+ * equal.
  */
 bool vmmig__expect_configuration(struct vmmig_reader *reader,
                                  const struct vmmig__configuration *local,

@@ -114,11 +114,10 @@ static bool check_field(const struct vmmig_layout *layout, uint32_t index,
                            name, field.name, field.since_version,
                            layout->version);
     if (budget->fields_left == 0 || budget->bytes_left < field.member_bytes)
-        return vmmig__fail(error, VMMIG_ERROR_INVALID,
-                           "layout \"%s\": more than %d fields or %" PRIu32
-                           " bytes",
-                           name, VMMIG__MAX_LAYOUT_FIELDS,
-                           VMMIG__MAX_DEVICE_BYTES);
+        return vmmig__fail(
+            error, VMMIG_ERROR_INVALID,
+            "layout \"%s\": more than %d fields or %" PRIu32 " bytes", name,
+            VMMIG__MAX_LAYOUT_FIELDS, VMMIG__MAX_DEVICE_BYTES);
     budget->fields_left--;
     if (field.kind != VMMIG_STRUCT) {
         budget->bytes_left -= field.member_bytes;
@@ -185,8 +184,8 @@ static bool check_subsection(const struct vmmig_layout *parent,
         return vmmig__fail(error, VMMIG_ERROR_INVALID,
                            "layout \"%s\": its subsection is called \"%s\", "
                            "not \"%s/...\" with at most %d bytes",
-                           parent_name, ours.name ? ours.name : "",
-                           parent_name, VMMIG__NAME_BYTES - 1);
+                           parent_name, ours.name ? ours.name : "", parent_name,
+                           VMMIG__NAME_BYTES - 1);
     for (uint32_t i = 0; i < index; i++) {
         if (strcmp(view(parent->subsections[i]).name, ours.name) == 0)
             return vmmig__fail(error, VMMIG_ERROR_INVALID,
@@ -273,8 +272,8 @@ static void names_init(struct names *names, const struct vmmig_layout *layout)
     names->used = g_hash_table_new(g_str_hash, g_str_equal);
     for (uint32_t i = 0; i < layout->field_count; i++) {
         char *name = (char *)field_at(layout, i).name;
-        guint count = GPOINTER_TO_UINT(
-            g_hash_table_lookup(names->counts, name));
+        guint count =
+            GPOINTER_TO_UINT(g_hash_table_lookup(names->counts, name));
 
         g_hash_table_insert(names->counts, name, GUINT_TO_POINTER(count + 1));
     }
@@ -294,8 +293,7 @@ static char *names_next(struct names *names, const char *name)
     if (GPOINTER_TO_UINT(g_hash_table_lookup(names->counts, name)) < 2)
         return g_strdup(name);
     index = GPOINTER_TO_UINT(g_hash_table_lookup(names->used, name));
-    g_hash_table_insert(names->used, (char *)name,
-                        GUINT_TO_POINTER(index + 1));
+    g_hash_table_insert(names->used, (char *)name, GUINT_TO_POINTER(index + 1));
     return g_strdup_printf("%s[%u]", name, index);
 }
 
@@ -378,8 +376,7 @@ static void save_struct(const struct save *save,
     save_layout(save, &nested, member);
     if (save->description)
         vmmig__vm_description_end_struct(
-            save->description,
-            vmmig__writer_get_offset(save->writer) - before);
+            save->description, vmmig__writer_get_offset(save->writer) - before);
 }
 
 static void save_field(const struct save *save, const struct vmmig_field *field,
@@ -430,8 +427,7 @@ static void save_layout(const struct save *save,
         names_init(&names, layout);
     for (uint32_t i = 0; i < layout->field_count; i++) {
         struct vmmig_field field = field_at(layout, i);
-        char *name =
-            save->description ? names_next(&names, field.name) : NULL;
+        char *name = save->description ? names_next(&names, field.name) : NULL;
 
         save_field(save, &field, name, device);
         g_free(name);
@@ -471,7 +467,7 @@ struct span {
 
 struct vmmig__field_image {
     GByteArray *bytes; /* members as they will be, one after the other */
-    GArray *spans; /* in the order of the stream */
+    GArray *spans;     /* in the order of the stream */
 };
 
 struct load {
@@ -616,12 +612,11 @@ static bool check_version(struct vmmig_reader *reader,
                           uint32_t version, vmmig_error **error)
 {
     if (version < layout->minimum_version || version > layout->version)
-        return vmmig__reader_fail(reader, error, VMMIG_ERROR_INCOMPATIBLE,
-                                  "\"%s\" has version %" PRIu32
-                                  ", but here versions %" PRIu32 " to %" PRIu32
-                                  " are known",
-                                  name, version, layout->minimum_version,
-                                  layout->version);
+        return vmmig__reader_fail(
+            reader, error, VMMIG_ERROR_INCOMPATIBLE,
+            "\"%s\" has version %" PRIu32 ", but here versions %" PRIu32
+            " to %" PRIu32 " are known",
+            name, version, layout->minimum_version, layout->version);
     return true;
 }
 

@@ -63,8 +63,7 @@ struct vmmig__field_image;
  */
 bool vmmig__load_fields(struct vmmig_reader *reader,
                         const struct vmmig_layout *layout, const char *name,
-                        uint32_t version,
-                        struct vmmig__field_image **ret_image,
+                        uint32_t version, struct vmmig__field_image **ret_image,
                         vmmig_error **error)
     __attribute__((warn_unused_result));
 
@@ -72,6 +71,7 @@ bool vmmig__load_fields(struct vmmig_reader *reader,
  * than the version, in a subsection that was not sent) stay as they are. */
 void vmmig__apply_fields(const struct vmmig__field_image *image, void *device);
 
-void vmmig__field_image_free(struct vmmig__field_image *image); /* NULL is fine */
+/* Takes NULL. */
+void vmmig__field_image_free(struct vmmig__field_image *image);
 
 #endif

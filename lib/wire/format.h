@@ -19,8 +19,8 @@ enum vmmig__record_type {
     VMMIG__RECORD_PART = 0x02,
     VMMIG__RECORD_END = 0x03,
     VMMIG__RECORD_FULL = 0x04,
-    VMMIG__RECORD_SUBSECTION = 0x05, /* only inside a body */
-    VMMIG__RECORD_DESCRIPTION = 0x06, /* only after EOF */
+    VMMIG__RECORD_SUBSECTION = 0x05,    /* only inside a body */
+    VMMIG__RECORD_DESCRIPTION = 0x06,   /* only after EOF */
     VMMIG__RECORD_CONFIGURATION = 0x07, /* only after the file header */
     VMMIG__RECORD_COMMAND = 0x08,
     VMMIG__RECORD_FOOTER = 0x7e, /* only after a body */
@@ -62,8 +62,8 @@ enum vmmig__record_type {
 /* Device sections: chapter 3. */
 #define VMMIG__MAX_LAYOUT_DEPTH 16
 #define VMMIG__MAX_LAYOUT_FIELDS 65536
-#define VMMIG__MAX_SUBSECTIONS 256 /* of one layout */
-#define VMMIG__MAX_FIELD_BYTES 4096 /* of a row of a layout */
+#define VMMIG__MAX_SUBSECTIONS 256                    /* of one layout */
+#define VMMIG__MAX_FIELD_BYTES 4096                   /* of a row of a layout */
 #define VMMIG__MAX_DEVICE_BYTES (UINT32_C(256) << 20) /* of one struct */
 
 /* Commands: chapter 4. */

@@ -133,12 +133,11 @@ bool vmmig__get_block_entry(struct vmmig_reader *reader,
                                   "0x%" PRIx32,
                                   name, length, list->page_bytes);
     if (length > list->remaining_bytes)
-        return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
-                                  "block \"%s\" has 0x%" PRIx64
-                                  " bytes, but 0x%" PRIx64 " of 0x%" PRIx64
-                                  " are left in the list",
-                                  name, length, list->remaining_bytes,
-                                  list->total_bytes);
+        return vmmig__reader_fail(
+            reader, error, VMMIG_ERROR_PROTOCOL,
+            "block \"%s\" has 0x%" PRIx64 " bytes, but 0x%" PRIx64
+            " of 0x%" PRIx64 " are left in the list",
+            name, length, list->remaining_bytes, list->total_bytes);
     if (!g_hash_table_add(list->names, g_strdup(name)))
         return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
                                   "block \"%s\" is listed twice", name);

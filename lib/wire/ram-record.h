@@ -52,7 +52,7 @@ void vmmig__put_ram_end(struct vmmig_writer *writer);
 /* -- reading */
 
 struct vmmig__ram_word {
-    uint32_t kind; /* exactly one VMMIG__RAM_ flag */
+    uint32_t kind;     /* exactly one VMMIG__RAM_ flag */
     bool is_continued; /* CONTINUE: no block name follows */
     /* A multiple of the page size: ZERO, PAGE, XBZRLE, COMPRESS_PAGE: offset in
      * the block. MEM_SIZE: the sum. Else meaningless. */

@@ -11,9 +11,9 @@
 #include "wire/stream-writer.h"
 
 struct vmmig__reply {
-    uint16_t type; /* enum vmmig__reply_type */
-    uint32_t value; /* SHUT, PONG, RESUME_ACK */
-    uint64_t start_bytes; /* REQ_PAGES, REQ_PAGES_ID */
+    uint16_t type;         /* enum vmmig__reply_type */
+    uint32_t value;        /* SHUT, PONG, RESUME_ACK */
+    uint64_t start_bytes;  /* REQ_PAGES, REQ_PAGES_ID */
     uint32_t length_bytes; /* ...: not 0; start + length does not overflow */
     char block[VMMIG__NAME_BYTES]; /* REQ_PAGES_ID, RECV_BITMAP; else empty */
 };

@@ -58,8 +58,8 @@ void vmmig__put_start(struct vmmig_writer *writer, uint32_t section_id,
     if (section_id == 0)
         vmmig__writer_fail(writer, VMMIG_ERROR_INVALID,
                            "live section \"%s\" has the id 0", idstr);
-    put_long_header(writer, VMMIG__RECORD_START, section_id, idstr,
-                    instance_id, version);
+    put_long_header(writer, VMMIG__RECORD_START, section_id, idstr, instance_id,
+                    version);
 }
 
 void vmmig__put_part(struct vmmig_writer *writer, uint32_t section_id)

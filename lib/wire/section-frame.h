@@ -20,14 +20,13 @@ void vmmig__put_start(struct vmmig_writer *writer, uint32_t section_id,
 void vmmig__put_part(struct vmmig_writer *writer, uint32_t section_id);
 void vmmig__put_end(struct vmmig_writer *writer, uint32_t section_id);
 void vmmig__put_full(struct vmmig_writer *writer, uint32_t section_id,
-                     const char *idstr, uint32_t instance_id,
-                     uint32_t version);
+                     const char *idstr, uint32_t instance_id, uint32_t version);
 void vmmig__put_footer(struct vmmig_writer *writer, uint32_t section_id);
 void vmmig__put_eof(struct vmmig_writer *writer);
 
 struct vmmig__record {
-    uint8_t type; /* EOF, START, PART, END, FULL or COMMAND */
-    uint32_t section_id; /* START, PART, END, FULL */
+    uint8_t type;                  /* EOF, START, PART, END, FULL or COMMAND */
+    uint32_t section_id;           /* START, PART, END, FULL */
     uint32_t instance_id, version; /* START, FULL */
     char idstr[VMMIG__NAME_BYTES]; /* START, FULL; else empty */
 };

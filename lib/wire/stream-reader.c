@@ -23,7 +23,7 @@ struct vmmig_reader {
     uint64_t capacity;
     uint64_t start, end; /* what is buffered: buffer[start, end) */
 
-    uint64_t offset; /* of buffer[start] in the stream */
+    uint64_t offset;      /* of buffer[start] in the stream */
     uint64_t item_offset; /* of what was asked for last */
 
     bool in_section;
@@ -80,10 +80,9 @@ static char *place(const struct vmmig_reader *reader)
 {
     if (!reader->in_section)
         return g_strdup_printf("offset 0x%" PRIx64, reader->item_offset);
-    return g_strdup_printf("offset 0x%" PRIx64 ", section \"%s\" (id %" PRIu32
-                           ")",
-                           reader->item_offset, reader->section,
-                           reader->section_id);
+    return g_strdup_printf(
+        "offset 0x%" PRIx64 ", section \"%s\" (id %" PRIu32 ")",
+        reader->item_offset, reader->section, reader->section_id);
 }
 
 static void note_place(const struct vmmig_reader *reader, vmmig_error *error)
@@ -127,10 +126,9 @@ bool vmmig__reader_fail(const struct vmmig_reader *reader, vmmig_error **error,
     words = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     where = place(reader);
-    message = make_printable(
-        g_strdup_printf("channel %s%s, %s: %s", name ? "" : "to ",
-                        name ? name : vmmig__channel_get_peer(reader->channel),
-                        where, words));
+    message = make_printable(g_strdup_printf(
+        "channel %s%s, %s: %s", name ? "" : "to ",
+        name ? name : vmmig__channel_get_peer(reader->channel), where, words));
     vmmig__fail(error, code, "%s", message);
     note_place(reader, *error);
     g_free(message);
@@ -161,11 +159,10 @@ static bool fail_read(const struct vmmig_reader *reader, vmmig_error **error,
 static bool fail_end(const struct vmmig_reader *reader, vmmig_error **error,
                      uint64_t wanted_bytes)
 {
-    return vmmig__reader_fail(reader, error, VMMIG_ERROR_IO,
-                              "the stream ended after %" PRIu64 " of %" PRIu64
-                              " bytes",
-                              reader->offset - reader->item_offset,
-                              wanted_bytes);
+    return vmmig__reader_fail(
+        reader, error, VMMIG_ERROR_IO,
+        "the stream ended after %" PRIu64 " of %" PRIu64 " bytes",
+        reader->offset - reader->item_offset, wanted_bytes);
 }
 
 /* -- the buffer */

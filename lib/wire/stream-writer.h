@@ -3,9 +3,9 @@
  * Writes a stream: big-endian numbers and bytes, gathered and handed to a
  * channel in few large writes, or collected in memory.
  *
- * One thread at a time uses a writer. Puts cannot fail: the first error is kept,
- * later puts do nothing, and vmmig__writer_check() or _flush() tell. The plain
- * puts are in <vmmigrate/device.h>.
+ * One thread at a time uses a writer. Puts cannot fail: the first error is
+ * kept, later puts do nothing, and vmmig__writer_check() or _flush() tell. The
+ * plain puts are in <vmmigrate/device.h>.
  */
 #ifndef VMMIG_WIRE_STREAM_WRITER_H
 #define VMMIG_WIRE_STREAM_WRITER_H
@@ -60,8 +60,7 @@ bool vmmig__writer_flush(struct vmmig_writer *writer, vmmig_error **error)
     __attribute__((warn_unused_result));
 
 /* False with (a copy of) the first error. Waits for nothing. */
-bool vmmig__writer_check(const struct vmmig_writer *writer,
-                         vmmig_error **error)
+bool vmmig__writer_check(const struct vmmig_writer *writer, vmmig_error **error)
     __attribute__((warn_unused_result));
 
 /* Makes this the writer's error, unless it has one: a put that cannot be done

@@ -224,8 +224,8 @@ static void describe_configuration(struct vmmig__vm_description *description,
         vmmig__vm_description_end_subsection(description);
     }
     if (sent->has_uuid) {
-        vmmig__vm_description_begin_subsection(
-            description, VMMIG__CONFIGURATION_UUID, 1);
+        vmmig__vm_description_begin_subsection(description,
+                                               VMMIG__CONFIGURATION_UUID, 1);
         vmmig__vm_description_add_field(description, "uuid.data", "uint8",
                                         VMMIG__UUID_BYTES, 1);
         vmmig__vm_description_end_subsection(description);
@@ -257,8 +257,8 @@ void vmmig__vm_description_free(struct vmmig__vm_description *description)
     g_free(description);
 }
 
-char *vmmig__vm_description_get_text(
-    const struct vmmig__vm_description *description)
+char *
+vmmig__vm_description_get_text(const struct vmmig__vm_description *description)
 {
     return g_strconcat(description->text->str, "]}", NULL);
 }

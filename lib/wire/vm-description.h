@@ -61,8 +61,8 @@ void vmmig__vm_description_end_subsection(
     struct vmmig__vm_description *description);
 
 /* (transfer full): the JSON text. */
-char *vmmig__vm_description_get_text(
-    const struct vmmig__vm_description *description);
+char *
+vmmig__vm_description_get_text(const struct vmmig__vm_description *description);
 
 /* The record: 06, length, text. It follows EOF. @description NULL: length 0. */
 void vmmig__put_vm_description(struct vmmig_writer *writer,

@@ -17,8 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_REQUIRE(vmmig__address_parse(printed, &again, NULL));
         twice = vmmig__address_print(again);
         FUZZ_REQUIRE(g_str_equal(printed, twice));
-        FUZZ_REQUIRE(address->kind == again->kind &&
-                     address->fd == again->fd &&
+        FUZZ_REQUIRE(address->kind == again->kind && address->fd == again->fd &&
                      address->offset_bytes == again->offset_bytes);
         FUZZ_REQUIRE(g_strcmp0(address->host, again->host) == 0 &&
                      g_strcmp0(address->port, again->port) == 0 &&

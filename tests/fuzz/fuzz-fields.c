@@ -53,9 +53,16 @@ static const struct vmmig_layout late =
 static const struct vmmig_layout *const queue_subsections[] = {&late};
 static const struct vmmig_field queue_fields[] = {
     VMMIG_FIELD(VMMIG_U16, struct queue, index)};
-static const struct vmmig_layout queue = {
-    sizeof(struct vmmig_layout), sizeof(struct vmmig_field),
-    1, 1, 1, 1, queue_fields, queue_subsections, "queue", NULL};
+static const struct vmmig_layout queue = {sizeof(struct vmmig_layout),
+                                          sizeof(struct vmmig_field),
+                                          1,
+                                          1,
+                                          1,
+                                          1,
+                                          queue_fields,
+                                          queue_subsections,
+                                          "queue",
+                                          NULL};
 
 static const struct vmmig_field mode_fields[] = {
     VMMIG_FIELD(VMMIG_U16, struct device, mode)};
@@ -64,9 +71,16 @@ static const struct vmmig_layout mode =
 static const struct vmmig_layout *const vlan_subsections[] = {&mode};
 static const struct vmmig_field vlan_fields[] = {
     VMMIG_FIELD(VMMIG_U16, struct device, vlan)};
-static const struct vmmig_layout vlan = {
-    sizeof(struct vmmig_layout), sizeof(struct vmmig_field),
-    2, 1, 1, 1, vlan_fields, vlan_subsections, "device/vlan", has_vlan};
+static const struct vmmig_layout vlan = {sizeof(struct vmmig_layout),
+                                         sizeof(struct vmmig_field),
+                                         2,
+                                         1,
+                                         1,
+                                         1,
+                                         vlan_fields,
+                                         vlan_subsections,
+                                         "device/vlan",
+                                         has_vlan};
 static const struct vmmig_field speed_fields[] = {
     VMMIG_FIELD(VMMIG_U32, struct device, speed)};
 static const struct vmmig_layout speed =

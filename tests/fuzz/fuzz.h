@@ -24,13 +24,13 @@ extern const char fuzz_corpus[];
 /* Returns 0; aborts when the parser did what it never may. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FUZZ_REQUIRE(condition)                                                \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            g_printerr("%s:%d: not true: %s\n", __FILE__, __LINE__,            \
-                       #condition);                                            \
-            abort();                                                           \
-        }                                                                      \
+#define FUZZ_REQUIRE(condition)                                     \
+    do {                                                            \
+        if (!(condition)) {                                         \
+            g_printerr("%s:%d: not true: %s\n", __FILE__, __LINE__, \
+                       #condition);                                 \
+            abort();                                                \
+        }                                                           \
     } while (0)
 
 /* (transfer full) */

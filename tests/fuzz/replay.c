@@ -105,8 +105,8 @@ int main(int argc, char **argv)
     }
     for (guint i = 0; i < names->len && status == EXIT_SUCCESS; i++) {
         const char *name = g_ptr_array_index(names, i);
-        char *path = argc > 1 ? g_strdup(name)
-                              : g_build_filename(folder, name, NULL);
+        char *path =
+            argc > 1 ? g_strdup(name) : g_build_filename(folder, name, NULL);
         unsigned long runs;
 
         if (run_file(path, argc == 1, &runs))

@@ -74,11 +74,11 @@ END_TEST
 
 START_TEST(advise_carries_both_page_sizes)
 {
-    vmmig__put_command(
-        writer, &(struct vmmig__command){.number = 3,
-                                         .has_page_sizes = true,
-                                         .page_size_summary = 0x201000,
-                                         .page_bytes = 0x1000});
+    vmmig__put_command(writer,
+                       &(struct vmmig__command){.number = 3,
+                                                .has_page_sizes = true,
+                                                .page_size_summary = 0x201000,
+                                                .page_bytes = 0x1000});
     expect_written(writer, "08 0003 0010 0000000000201000 0000000000001000");
     expect_ok(get("0003 0010 0000000000201000 0000000000001000"));
     ck_assert(command.has_page_sizes);

@@ -84,8 +84,7 @@ END_TEST
 START_TEST(something_else_is_refused)
 {
     expect_failure(expect_record("01 00000002", &plain), VMMIG_ERROR_PROTOCOL,
-                   0,
-                   "0x01 stands where the configuration (0x07) begins");
+                   0, "0x01 stands where the configuration (0x07) begins");
 }
 END_TEST
 
@@ -111,9 +110,9 @@ START_TEST(machine_name_has_a_limit)
     expect_failure(
         expect_record("07 7fffffff 'none'", &plain), VMMIG_ERROR_PROTOCOL, 1,
         "length of the machine name is 2147483647, but can be at most 255");
-    expect_failure(
-        expect_record("07 00000100 'none'", &plain), VMMIG_ERROR_PROTOCOL, 1,
-        "length of the machine name is 256, but can be at most 255");
+    expect_failure(expect_record("07 00000100 'none'", &plain),
+                   VMMIG_ERROR_PROTOCOL, 1,
+                   "length of the machine name is 256, but can be at most 255");
 }
 END_TEST
 
@@ -149,10 +148,10 @@ END_TEST
 
 START_TEST(capabilities_that_say_nothing_are_read_over)
 {
-    expect_ok(expect_record(
-        NAME_NONE CAPABILITIES
-        "00000003 07 'multifd' 0f 'x-ignore-shared' 06 'xbzrle'",
-        &shared));
+    expect_ok(
+        expect_record(NAME_NONE CAPABILITIES
+                      "00000003 07 'multifd' 0f 'x-ignore-shared' 06 'xbzrle'",
+                      &shared));
     expect_end(reader);
 }
 END_TEST
@@ -170,8 +169,7 @@ START_TEST(mapped_ram_is_refused)
     expect_failure(
         expect_record(NAME_NONE CAPABILITIES "00000001 0a 'mapped-ram' 00",
                       &plain),
-        VMMIG_ERROR_INCOMPATIBLE, 56,
-        "mapped-ram is on there, but off here");
+        VMMIG_ERROR_INCOMPATIBLE, 56, "mapped-ram is on there, but off here");
 }
 END_TEST
 
@@ -181,11 +179,11 @@ START_TEST(capabilities_have_a_limit)
         expect_record(NAME_NONE CAPABILITIES "ffffffff", &plain),
         VMMIG_ERROR_PROTOCOL, 41,
         "number of capabilities is 4294967295, but can be at most 64");
-    expect_failure(
-        expect_record(NAME_NONE CAPABILITIES
-                      "00000002 07 'multifd' 07 'multifd'",
-                      &plain),
-        VMMIG_ERROR_PROTOCOL, 53, "capability \"multifd\" is listed twice");
+    expect_failure(expect_record(NAME_NONE CAPABILITIES
+                                 "00000002 07 'multifd' 07 'multifd'",
+                                 &plain),
+                   VMMIG_ERROR_PROTOCOL, 53,
+                   "capability \"multifd\" is listed twice");
 }
 END_TEST
 
@@ -193,8 +191,8 @@ START_TEST(uuid_must_be_equal_where_both_have_one)
 {
     bool has_uuid = false;
 
-    expect_ok(expect_record(
-        NAME_NONE UUID "000102030405060708090a0b0c0d0e0f", &with_uuid));
+    expect_ok(expect_record(NAME_NONE UUID "000102030405060708090a0b0c0d0e0f",
+                            &with_uuid));
     expect_failure(
         expect_record(NAME_NONE UUID "000102030405060708090a0b0c0d0e10 00",
                       &with_uuid),

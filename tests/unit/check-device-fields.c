@@ -6,13 +6,13 @@
 #include "wire/device-fields.h"
 #include "wire/section-frame.h"
 
-#define FULL_LAYOUT(version, minimum, fields, subsections, name, is_needed)    \
-    {                                                                          \
-        (uint32_t)sizeof(struct vmmig_layout),                                 \
-            (uint32_t)sizeof(struct vmmig_field), version, minimum,            \
-            (uint32_t)G_N_ELEMENTS(fields),                                    \
-            (uint32_t)G_N_ELEMENTS(subsections), fields, subsections, name,    \
-            is_needed                                                          \
+#define FULL_LAYOUT(version, minimum, fields, subsections, name, is_needed) \
+    {                                                                       \
+        (uint32_t)sizeof(struct vmmig_layout),                              \
+            (uint32_t)sizeof(struct vmmig_field), version, minimum,         \
+            (uint32_t)G_N_ELEMENTS(fields),                                 \
+            (uint32_t)G_N_ELEMENTS(subsections), fields, subsections, name, \
+            is_needed                                                       \
     }
 
 /* -- a device with everything */
@@ -34,11 +34,11 @@ struct nic {
     int64_t i64;
     bool up, modes[2];
     struct queue rx;
-    uint16_t added; /* since version 3 */
-    uint16_t vlan; /* in the subsection nic/vlan */
+    uint16_t added;     /* since version 3 */
+    uint16_t vlan;      /* in the subsection nic/vlan */
     uint32_t vlan_mode; /* in nic/vlan/mode */
-    uint32_t speed; /* in nic/speed */
-    uint8_t untouched; /* not in the stream */
+    uint32_t speed;     /* in nic/speed */
+    uint8_t untouched;  /* not in the stream */
 };
 
 static const struct vmmig_field queue_late_fields[] = {
@@ -50,8 +50,8 @@ static bool queue_is_late(const void *device)
     return ((const struct queue *)device)->late;
 }
 
-static const struct vmmig_layout queue_late = VMMIG_SUBSECTION(
-    "queue/late", 1, 1, queue_late_fields, queue_is_late);
+static const struct vmmig_layout queue_late =
+    VMMIG_SUBSECTION("queue/late", 1, 1, queue_late_fields, queue_is_late);
 static const struct vmmig_layout *const queue_subsections[] = {&queue_late};
 
 static const struct vmmig_field queue_fields[] = {
@@ -134,8 +134,8 @@ static const struct nic example = {
     .untouched = 7,
 };
 
-#define COMMON                                                                 \
-    "01 020304050607 0809 0a0b0c0d 000000 00000001 00000002 fffffffe "         \
+#define COMMON                                                         \
+    "01 020304050607 0809 0a0b0c0d 000000 00000001 00000002 fffffffe " \
     "1122334455667788 fe fffd fffffffc fffffffffffffffb 01 0001 00 "
 #define RX "1234 0100 "
 #define BODY COMMON RX "abcd "
@@ -307,10 +307,9 @@ START_TEST(boolean_is_0_or_1)
 
     bytes->data[51] = 2;
     reader = reader_of_bytes(bytes->data, bytes->len, UINT64_MAX);
-    expect_failure(vmmig__load_fields(reader, &nic_layout, "nic", 3, &image,
-                                      &error),
-                   VMMIG_ERROR_PROTOCOL, 51,
-                   "field \"up\" is 0x02, neither 0 nor 1");
+    expect_failure(
+        vmmig__load_fields(reader, &nic_layout, "nic", 3, &image, &error),
+        VMMIG_ERROR_PROTOCOL, 51, "field \"up\" is 0x02, neither 0 nor 1");
     g_byte_array_unref(bytes);
 }
 END_TEST
@@ -336,8 +335,14 @@ END_TEST
 START_TEST(own_bytes_after_the_layout_stay_unread)
 {
     static const char *const own[] = {
-        "05",           "05 00",        "05 08",           "05 ff",
-        "05 08 'nic/'", "05 09 'n'",    "05 08 'nic/vlax'", "05 0d 'nic/vlan'",
+        "05",
+        "05 00",
+        "05 08",
+        "05 ff",
+        "05 08 'nic/'",
+        "05 09 'n'",
+        "05 08 'nic/vlax'",
+        "05 0d 'nic/vlan'",
         "05 07 'nic/vla'",
     };
 
@@ -350,8 +355,8 @@ START_TEST(own_bytes_after_the_layout_stay_unread)
         g_byte_array_append(more, (const guint8 *)"\x7e\0\0\0\1", 5);
         g_byte_array_append(bytes, more->data, more->len);
         reader = reader_of_bytes(bytes->data, bytes->len, 1);
-        expect_ok(vmmig__load_fields(reader, &nic_layout, "nic", 3, &image,
-                                     &error));
+        expect_ok(
+            vmmig__load_fields(reader, &nic_layout, "nic", 3, &image, &error));
         ck_assert_uint_eq(vmmig__reader_get_offset(reader),
                           bytes->len - more->len);
         expect_ok(vmmig_reader_get_bytes(reader, got, more->len, &error));

@@ -29,9 +29,8 @@ static void tear_down(void)
 START_TEST(each_word_has_one_meaning)
 {
     static const uint32_t kinds[] = {
-        VMMIG__RAM_ZERO,          VMMIG__RAM_MEM_SIZE,
-        VMMIG__RAM_PAGE,          VMMIG__RAM_EOS,
-        VMMIG__RAM_XBZRLE,        VMMIG__RAM_COMPRESS_PAGE,
+        VMMIG__RAM_ZERO,          VMMIG__RAM_MEM_SIZE, VMMIG__RAM_PAGE,
+        VMMIG__RAM_EOS,           VMMIG__RAM_XBZRLE,   VMMIG__RAM_COMPRESS_PAGE,
         VMMIG__RAM_MULTIFD_FLUSH,
     };
     struct vmmig__ram_word word = {0};
@@ -205,11 +204,11 @@ START_TEST(lengths_beyond_everything_are_refused)
 {
     uint32_t count;
 
-    expect_failure(get_list("0000000080000004 03 'mem' 8000000080000000",
-                            &count),
-                   VMMIG_ERROR_PROTOCOL, 12,
-                   "block \"mem\" has 0x8000000080000000 bytes, but 0x80000000 "
-                   "of 0x80000000 are left in the list");
+    expect_failure(
+        get_list("0000000080000004 03 'mem' 8000000080000000", &count),
+        VMMIG_ERROR_PROTOCOL, 12,
+        "block \"mem\" has 0x8000000080000000 bytes, but 0x80000000 "
+        "of 0x80000000 are left in the list");
 }
 END_TEST
 
@@ -228,18 +227,18 @@ START_TEST(block_is_whole_pages)
 {
     uint32_t count;
 
-    expect_failure(get_list("0000000000002004 03 'mem' 0000000000000000",
-                            &count),
-                   VMMIG_ERROR_PROTOCOL, 12,
-                   "block \"mem\" has 0x0 bytes, which is not a number of pages "
-                   "of 0x1000");
+    expect_failure(
+        get_list("0000000000002004 03 'mem' 0000000000000000", &count),
+        VMMIG_ERROR_PROTOCOL, 12,
+        "block \"mem\" has 0x0 bytes, which is not a number of pages "
+        "of 0x1000");
     tear_down();
     set_up();
-    expect_failure(get_list("0000000000002004 03 'mem' 0000000000001004",
-                            &count),
-                   VMMIG_ERROR_PROTOCOL, 12,
-                   "block \"mem\" has 0x1004 bytes, which is not a number of "
-                   "pages of 0x1000");
+    expect_failure(
+        get_list("0000000000002004 03 'mem' 0000000000001004", &count),
+        VMMIG_ERROR_PROTOCOL, 12,
+        "block \"mem\" has 0x1004 bytes, which is not a number of "
+        "pages of 0x1000");
 }
 END_TEST
 

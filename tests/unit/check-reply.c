@@ -39,7 +39,9 @@ START_TEST(replies_are_read_as_they_are_written)
     } cases[] = {
         {{.type = 1, .value = 0}, "SHUT", "0001 0004 00000000"},
         {{.type = 2, .value = 1}, "PONG", "0002 0004 00000001"},
-        {{.type = 3, .start_bytes = 0x1f0000, .length_bytes = 4096,
+        {{.type = 3,
+          .start_bytes = 0x1f0000,
+          .length_bytes = 4096,
           .block = "mem"},
          "REQ_PAGES_ID",
          "0003 0010 00000000001f0000 00001000 03 'mem'"},

@@ -140,8 +140,7 @@ END_TEST
 
 START_TEST(record_cut_anywhere_is_an_error)
 {
-    GByteArray *bytes =
-        bytes_of("01 00000002 03 'ram' 00000000 00000004");
+    GByteArray *bytes = bytes_of("01 00000002 03 'ram' 00000000 00000004");
     struct vmmig__record record;
 
     for (guint length = 0; length < bytes->len; length++) {

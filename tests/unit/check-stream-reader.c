@@ -194,8 +194,7 @@ START_TEST(number_that_must_be_equal_is)
     expect_ok(vmmig_reader_expect_u32(reader, 5, "number of chunks", &error));
     expect_failure(
         vmmig_reader_expect_u32(reader, 5, "number of chunks", &error),
-        VMMIG_ERROR_INCOMPATIBLE, 4,
-        "number of chunks is 6 there, but 5 here");
+        VMMIG_ERROR_INCOMPATIBLE, 4, "number of chunks is 6 there, but 5 here");
 }
 END_TEST
 

@@ -55,12 +55,11 @@ static GBytes *read_vector(JsonObject *set, const char *file)
 
     ck_assert_msg(in != NULL, "cannot read %s", path);
     unpacked = g_converter_input_stream_new(in, gunzip);
-    ck_assert_int_ge(
-        g_output_stream_splice(out, unpacked,
-                               G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET, NULL, NULL),
-        0);
-    bytes =
-        g_memory_output_stream_steal_as_bytes(G_MEMORY_OUTPUT_STREAM(out));
+    ck_assert_int_ge(g_output_stream_splice(out, unpacked,
+                                            G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET,
+                                            NULL, NULL),
+                     0);
+    bytes = g_memory_output_stream_steal_as_bytes(G_MEMORY_OUTPUT_STREAM(out));
     ck_assert_uint_eq(g_bytes_get_size(bytes),
                       (guint64)json_object_get_int_member(facts, "bytes"));
     sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
@@ -159,10 +158,9 @@ static uint64_t described_bytes(JsonObject *description)
         for (guint i = 0; i < json_array_get_length(subsections); i++) {
             JsonObject *one = json_array_get_object_element(subsections, i);
 
-            length +=
-                6 +
-                strlen(json_object_get_string_member(one, "vmsd_name")) +
-                described_bytes(one);
+            length += 6 +
+                      strlen(json_object_get_string_member(one, "vmsd_name")) +
+                      described_bytes(one);
         }
     }
     return length;
@@ -223,12 +221,11 @@ static void stream_init(struct stream *stream, int index, uint64_t step)
     walk->local.ignore_shared = has_capability(set, "x-ignore-shared");
     if (has_capability(set, "validate-uuid"))
         set_uuid(&walk->local, json_object_get_string_member(set, "options"));
-    walk->device_count = described_devices(stream->described, walk->devices,
-                                           stream->devices);
+    walk->device_count =
+        described_devices(stream->described, walk->devices, stream->devices);
     walk->devices = stream->devices;
-    stream->reader =
-        reader_of_bytes(g_bytes_get_data(stream->bytes, NULL),
-                        g_bytes_get_size(stream->bytes), step);
+    stream->reader = reader_of_bytes(g_bytes_get_data(stream->bytes, NULL),
+                                     g_bytes_get_size(stream->bytes), step);
 }
 
 static void stream_clear(struct stream *stream)
@@ -383,8 +380,8 @@ START_TEST(stream_cut_anywhere_is_an_error)
             ck_assert(vmmig_error_code(error) == VMMIG_ERROR_IO ||
                       (vmmig_error_code(error) == VMMIG_ERROR_INCOMPATIBLE &&
                        cut < 100));
-            ck_assert_ptr_nonnull(strstr(vmmig_error_message(error),
-                                         "channel main, offset 0x"));
+            ck_assert_ptr_nonnull(
+                strstr(vmmig_error_message(error), "channel main, offset 0x"));
         }
         g_clear_error(&error);
         walk_clear(&fresh);

@@ -17,18 +17,18 @@ struct timer {
     int64_t warp_start, warp_timer;
 };
 
-#define FIELD(kind, owner, member, text)                                       \
-    {                                                                          \
-        text, kind, 0, (uint32_t)offsetof(owner, member),                      \
-            (uint32_t)sizeof(((owner *)0)->member), NULL                       \
+#define FIELD(kind, owner, member, text)                  \
+    {                                                     \
+        text, kind, 0, (uint32_t)offsetof(owner, member), \
+            (uint32_t)sizeof(((owner *)0)->member), NULL  \
     }
 
-#define LAYOUT(version, fields, subsections, count, name, is_needed)           \
-    {                                                                          \
-        (uint32_t)sizeof(struct vmmig_layout),                                 \
-            (uint32_t)sizeof(struct vmmig_field), version, 1,                  \
-            (uint32_t)G_N_ELEMENTS(fields), count, fields, subsections, name,  \
-            is_needed                                                          \
+#define LAYOUT(version, fields, subsections, count, name, is_needed)          \
+    {                                                                         \
+        (uint32_t)sizeof(struct vmmig_layout),                                \
+            (uint32_t)sizeof(struct vmmig_field), version, 1,                 \
+            (uint32_t)G_N_ELEMENTS(fields), count, fields, subsections, name, \
+            is_needed                                                         \
     }
 
 /* A timer that is not armed reads -1: only a stream with this subsection can
@@ -42,9 +42,8 @@ static const struct vmmig_field warp_fields[] = {
     FIELD(VMMIG_I64, struct timer, warp_start, "vm_clock_warp_start"),
     FIELD(VMMIG_I64, struct timer, warp_timer, "icount_warp_timer"),
 };
-static const struct vmmig_layout warp =
-    LAYOUT(1, warp_fields, NULL, 0, "timer/icount/warp_timer",
-           counts_instructions);
+static const struct vmmig_layout warp = LAYOUT(
+    1, warp_fields, NULL, 0, "timer/icount/warp_timer", counts_instructions);
 static const struct vmmig_layout *const icount_subsections[] = {&warp};
 
 static const struct vmmig_field icount_fields[] = {
@@ -148,8 +147,8 @@ static bool get_list_entries(struct walk *walk, struct vmmig_reader *reader,
                              vmmig_error **error)
 {
     while (list->remaining_bytes > 0) {
-        struct vmmig__block_entry entry = {
-            .has_guest_address = walk->local.ignore_shared};
+        struct vmmig__block_entry entry = {.has_guest_address =
+                                               walk->local.ignore_shared};
         char name[VMMIG__NAME_BYTES];
         struct walk_block *block;
 
@@ -205,8 +204,8 @@ static bool get_page_block(struct walk *walk, struct vmmig_reader *reader,
         walk->continued_pages++;
     }
     block = last->block;
-    if (!block || !vmmig__range_fits(word->offset_bytes, PAGE_BYTES,
-                                     block->length_bytes))
+    if (!block ||
+        !vmmig__range_fits(word->offset_bytes, PAGE_BYTES, block->length_bytes))
         return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
                                   "a page that does not exist");
     return true;
@@ -281,8 +280,8 @@ static bool skip_device(struct walk *walk, struct vmmig_reader *reader,
                         vmmig_error **error)
 {
     uint8_t *bytes = g_malloc(device->length_bytes);
-    bool ok = vmmig_reader_get_bytes(reader, bytes, device->length_bytes,
-                                     error);
+    bool ok =
+        vmmig_reader_get_bytes(reader, bytes, device->length_bytes, error);
 
     if (ok && walk->again)
         vmmig_writer_put_bytes(walk->again, bytes, device->length_bytes);
@@ -328,10 +327,9 @@ static bool get_full(struct walk *walk, struct vmmig_reader *reader,
         return vmmig__reader_fail(reader, error, VMMIG_ERROR_INCOMPATIBLE,
                                   "no device \"%s\"", record->idstr);
     if (walk->again)
-        vmmig__put_full(walk->again, record->section_id, record->idstr,
-                        record->instance_id,
-                        device->layout ? device->layout->version
-                                       : record->version);
+        vmmig__put_full(
+            walk->again, record->section_id, record->idstr, record->instance_id,
+            device->layout ? device->layout->version : record->version);
     vmmig__reader_enter_section(reader, record->idstr, record->section_id,
                                 VMMIG_PHASE_STATE);
     if (!load_device(walk, reader, device, record, error) ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A destination reduced to its parsers: reads a whole precopy stream of a
- * `-M none` machine with lib/wire, keeps the RAM it describes, and (if asked to)
- * writes everything that it has understood once more.
+ * `-M none` machine with lib/wire, keeps the RAM it describes, and (if asked
+ * to) writes everything that it has understood once more.
  */
 #ifndef VMMIG_TESTS_STREAM_WALK_H
 #define VMMIG_TESTS_STREAM_WALK_H
@@ -25,7 +25,7 @@ struct walk_device {
     const char *name;
     uint32_t version;
     const struct vmmig_layout *layout; /* NULL: length_bytes of anything */
-    uint64_t struct_bytes; /* of what the layout describes */
+    uint64_t struct_bytes;             /* of what the layout describes */
     uint64_t length_bytes;
 };
 
@@ -43,9 +43,9 @@ struct walk {
     /* Results. */
     GPtrArray *blocks; /* of struct walk_block, in the order of the list */
     uint64_t pages, zero_pages, continued_pages, parts, ends;
-    GArray *commands; /* of uint16_t */
+    GArray *commands;    /* of uint16_t */
     GPtrArray *sections; /* names of the FULL sections */
-    bool described; /* a VM description ended it */
+    bool described;      /* a VM description ended it */
 };
 
 /* Sets the machine that `-M none` is, at its newest if @is_newest, else as 7.2
