@@ -321,6 +321,7 @@ static bool take_workload(struct command_line *line, const char *value,
                           GError **error)
 {
     line->has_workload = true;
+    workload_config_init(&line->workload, DEFAULT_MEMORY_BYTES);
     return parse_workload(value, &line->workload, error);
 }
 

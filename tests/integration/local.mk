@@ -2,7 +2,8 @@
 
 integration_tests = tests/integration/check-minivmm-cli.py \
 	tests/integration/check-qmp.py
-long_integration_tests = tests/integration/check-migrate.py \
+long_integration_tests = tests/integration/check-life.py \
+	tests/integration/check-migrate.py \
 	tests/integration/check-ownership.py
 TESTS += $(integration_tests)
 LONG_TESTS += $(long_integration_tests)
