@@ -26,7 +26,8 @@ static const struct row rows[] = {
     {name, VMMIG_OPTION_UINT, minimum, maximum, unit, NULL,                    \
      initially, NULL, fixed, help},
 #define TEXT(identifier, name, choices, initially, fixed, help)                \
-    {name, VMMIG_OPTION_STRING, 0, 0, "", choices, 0, initially, fixed, help},
+    {name, VMMIG_OPTION_STRING, 0, 0, "", choices, 0, initially, fixed,        \
+     help ": " choices},
 #include "session/options.def"
 #undef BOOL
 #undef UINT
