@@ -77,6 +77,10 @@ EXTRA_DIST += $(abi_scripts) tests/abi/headers.py \
 	tests/support/tap.py \
 	tests/abi/constants.txt tests/abi/layout-x86_64.txt tests/layers.py
 
+# The documents say what the code says.
+TESTS += tests/docs.py
+EXTRA_DIST += tests/docs.py
+
 include tests/integration/local.mk
 include tests/interop/local.mk
 include tests/bench/local.mk

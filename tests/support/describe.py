@@ -28,3 +28,11 @@ def options():
 def supports(feature):
     features = dict(_lines("feature"))
     return features[feature] == "yes"
+
+
+def presets():
+    """{peer: {option: value}}"""
+    found = {}
+    for peer, option, value in _lines("preset"):
+        found.setdefault(peer, {})[option] = value
+    return found
