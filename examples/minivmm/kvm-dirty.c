@@ -4,8 +4,8 @@
  * the thread rules.
  *
  * With manual clearing, a bit of KVM's log stays set until KVM_CLEAR_DIRTY_LOG
- * names it. `reported` has the bits that a collect() passed on and nobody has
- * cleared yet; only these may be cleared. A bit that was set since the last
+ * names it. `reported` has the bits that a collect() (or the start) passed on
+ * and nobody has cleared yet; only these may be cleared. A bit that was set since the last
  * collect() is not among them: cleared without a report its page would be lost.
  *
  * protect() clears a whole chunk when the first of its pages is about to be
@@ -83,6 +83,19 @@ static void stop(void *source)
     dirty->is_logging = false;
 }
 
+/* The first round sends every page without having been told, so each counts
+ * as reported: its protect() must clear it, or the second round would be all
+ * of memory once more. */
+static void report_all(struct slot *slot)
+{
+    uint64_t last = slot->page_count % 64;
+
+    memset(slot->reported, 0xff,
+           word_count(slot->page_count) * sizeof *slot->reported);
+    if (last)
+        slot->reported[slot->page_count / 64] = (UINT64_C(1) << last) - 1;
+}
+
 static bool start(void *source, vmmig_error **error)
 {
     struct kvm_dirty *dirty = source;
@@ -91,8 +104,7 @@ static bool start(void *source, vmmig_error **error)
     for (i = 0; i < dirty->slot_count; i++) {
         struct slot *slot = dirty->slots[i];
 
-        memset(slot->reported, 0,
-               word_count(slot->page_count) * sizeof *slot->reported);
+        report_all(slot);
         if (!set_logging(dirty, slot, true, error)) {
             stop(dirty);
             return false;
@@ -228,8 +240,7 @@ struct kvm_dirty *kvm_dirty_new(int vm_fd, uint32_t flags, vmmig_error **error)
         struct kvm_enable_cap enable = {
             .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
             /* Without write-protecting all of memory when the log begins:
-             * the first collect() then reports every page, which the first
-             * round sends anyway. */
+             * every page is dirty until it is cleared for the first round. */
             .args[0] = (uint64_t)possible &
                        (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
                         KVM_DIRTY_LOG_INITIALLY_SET),
