@@ -23,6 +23,7 @@ struct feature_word {
     const char *names;
 };
 
+/* clang-format off */
 static const struct feature_word words[] = {
     { 0x1, 0, EDX, BIT(9) | BIT(28),
       "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov "
@@ -80,8 +81,9 @@ static const struct feature_word words[] = {
       "kvm_asyncpf_int kvm_msi_ext_dest_id kvm_map_gpa_range "
       "kvm_migration_control - - - - - - kvmclock_stable" },
 };
+/* clang-format on */
 
-static const char *const reg_names[] = { "eax", "ebx", "ecx", "edx" };
+static const char *const reg_names[] = {"eax", "ebx", "ecx", "edx"};
 
 uint32_t kvm_cpuid_get(const struct kvm_cpuid2 *cpuid, uint32_t leaf,
                        uint32_t subleaf, uint32_t reg)
@@ -121,8 +123,8 @@ list_add(struct list *list, const char *format, ...)
     length = snprintf(item, sizeof item, "%s", list->length ? ", " : "");
     vsnprintf(item + length, sizeof item - (size_t)length, format, arguments);
     va_end(arguments);
-    if (list->is_full || strlen(item) + sizeof ", ..." >
-                             list->room - list->length) {
+    if (list->is_full ||
+        strlen(item) + sizeof ", ..." > list->room - list->length) {
         if (!list->is_full)
             strcpy(list->text + list->length, ", ...");
         list->is_full = true;
@@ -156,7 +158,7 @@ bool kvm_cpuid_covers(const struct kvm_cpuid2 *const *have, size_t have_count,
                       const struct kvm_cpuid2 *want, char *ret_names,
                       size_t names_bytes)
 {
-    struct list list = { .text = ret_names, .room = names_bytes };
+    struct list list = {.text = ret_names, .room = names_bytes};
     uint32_t address_bits = 0, wanted_bits;
     size_t i, j;
 
@@ -167,8 +169,8 @@ bool kvm_cpuid_covers(const struct kvm_cpuid2 *const *have, size_t have_count,
         missing = kvm_cpuid_get(want, word->leaf, word->subleaf, word->reg) &
                   ~word->ignored;
         for (j = 0; j < have_count; j++)
-            missing &= ~kvm_cpuid_get(have[j], word->leaf, word->subleaf,
-                                      word->reg);
+            missing &=
+                ~kvm_cpuid_get(have[j], word->leaf, word->subleaf, word->reg);
         for (bit = 0; bit < 32; bit++)
             if (missing & BIT(bit))
                 list_add_bit(&list, word, bit);
@@ -180,8 +182,9 @@ bool kvm_cpuid_covers(const struct kvm_cpuid2 *const *have, size_t have_count,
     }
     wanted_bits = kvm_cpuid_get(want, 0x80000008, 0, EAX) & 0xff;
     if (wanted_bits > address_bits)
-        list_add(&list, "physical addresses of %u bits (CPUID 0x80000008.0 "
-                        "eax; %u here)",
+        list_add(&list,
+                 "physical addresses of %u bits (CPUID 0x80000008.0 "
+                 "eax; %u here)",
                  wanted_bits, address_bits);
     return list.length == 0;
 }

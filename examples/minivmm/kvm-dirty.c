@@ -5,8 +5,9 @@
  *
  * With manual clearing, a bit of KVM's log stays set until KVM_CLEAR_DIRTY_LOG
  * names it. `reported` has the bits that a collect() (or the start) passed on
- * and nobody has cleared yet; only these may be cleared. A bit that was set since the last
- * collect() is not among them: cleared without a report its page would be lost.
+ * and nobody has cleared yet; only these may be cleared. A bit that was set
+ * since the last collect() is not among them: cleared without a report its page
+ * would be lost.
  *
  * protect() clears a whole chunk when the first of its pages is about to be
  * read. Clearing early is right: a write afterwards is logged again. Clearing
@@ -227,8 +228,8 @@ static void give_back(void *source, struct vmmig_block *block,
 struct kvm_dirty *kvm_dirty_new(int vm_fd, uint32_t flags, vmmig_error **error)
 {
     struct kvm_dirty *dirty = calloc(1, sizeof *dirty);
-    int possible = ioctl(vm_fd, KVM_CHECK_EXTENSION,
-                         KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2);
+    int possible =
+        ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2);
 
     if (!dirty) {
         kvm_fail_errno(error, "a dirty log");
@@ -241,9 +242,9 @@ struct kvm_dirty *kvm_dirty_new(int vm_fd, uint32_t flags, vmmig_error **error)
             .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
             /* Without write-protecting all of memory when the log begins:
              * every page is dirty until it is cleared for the first round. */
-            .args[0] = (uint64_t)possible &
-                       (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
-                        KVM_DIRTY_LOG_INITIALLY_SET),
+            .args[0] =
+                (uint64_t)possible & (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+                                      KVM_DIRTY_LOG_INITIALLY_SET),
         };
 
         dirty->clears_manually = !ioctl(vm_fd, KVM_ENABLE_CAP, &enable);
@@ -280,8 +281,7 @@ bool kvm_dirty_add_slot(struct kvm_dirty *dirty, uint32_t slot,
     struct slot *added;
 
     if (dirty->is_logging || dirty->slot_count == MAX_SLOTS)
-        return kvm_fail(error, VMMIG_ERROR_STATE,
-                        "memory slot %u: %s", slot,
+        return kvm_fail(error, VMMIG_ERROR_STATE, "memory slot %u: %s", slot,
                         dirty->is_logging ? "the dirty log is on"
                                           : "there are too many");
     if (!page_count || length_bytes % KVM_DIRTY_PAGE_BYTES ||
@@ -322,7 +322,8 @@ bool kvm_dirty_clears_manually(const struct kvm_dirty *dirty)
     return dirty->clears_manually;
 }
 
-const struct vmmig_dirty_source *kvm_dirty_get_ops(const struct kvm_dirty *dirty)
+const struct vmmig_dirty_source *
+kvm_dirty_get_ops(const struct kvm_dirty *dirty)
 {
     static const struct vmmig_dirty_source manual = {
         .struct_size = sizeof manual,

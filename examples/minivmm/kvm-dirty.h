@@ -3,7 +3,7 @@
  * KVM's dirty log as a source of dirty pages for libvmmigrate.
  *
  *   dirty = kvm_dirty_new(vm_fd, 0, &error);
- *   kvm_dirty_add_slot(dirty, 0, 0, host, length, block, 0, &error);   each slot
+ *   kvm_dirty_add_slot(dirty, 0, 0, host, length, block, 0, &error);
  *   vmmig_machine_add_dirty_source(machine, kvm_dirty_get_ops(dirty), dirty,
  *                                  kvm_dirty_free, &error);
  *

@@ -74,7 +74,7 @@ struct kvm_guest {
 
 static struct layout layout_of(uint64_t ram_bytes, uint32_t vcpu_count)
 {
-    struct layout at = { .pml4 = GUEST_TABLES_OFFSET };
+    struct layout at = {.pml4 = GUEST_TABLES_OFFSET};
 
     at.system_pdpt = at.pml4 + PAGE;
     at.system_pd = at.system_pdpt + PAGE;
@@ -139,8 +139,7 @@ static void port_out(void *data, uint32_t index, uint16_t port, uint32_t value,
                      uint32_t width_bytes)
 {
     struct kvm_guest *guest = data;
-    const struct guest_vcpu *vcpu =
-        at_offset(guest, vcpu_offset(guest, index));
+    const struct guest_vcpu *vcpu = at_offset(guest, vcpu_offset(guest, index));
     char reason[160];
 
     switch (port) {
@@ -186,7 +185,8 @@ static void write_page_tables(struct kvm_guest *guest)
 
     pml4[(uint64_t)GUEST_SYSTEM_VA >> 39] =
         (GUEST_SYSTEM_GPA + at->system_pdpt) | PTE_TABLE;
-    pml4[(uint64_t)GUEST_RAM_VA >> 39] = (GUEST_SYSTEM_GPA + at->ram_pdpt) | PTE_TABLE;
+    pml4[(uint64_t)GUEST_RAM_VA >> 39] =
+        (GUEST_SYSTEM_GPA + at->ram_pdpt) | PTE_TABLE;
     system_pdpt[GUEST_SYSTEM_VA >> 30] =
         (GUEST_SYSTEM_GPA + at->system_pd) | PTE_TABLE;
     for (offset = 0; offset < at->end; offset += LARGE_PAGE)
@@ -205,8 +205,8 @@ static void write_idt(struct kvm_guest *guest)
     uint64_t vector;
 
     for (vector = 0; vector < GUEST_STUB_COUNT; vector++) {
-        uint64_t stub = GUEST_SYSTEM_VA + GUEST_STUBS_OFFSET +
-                        vector * GUEST_STUB_BYTES;
+        uint64_t stub =
+            GUEST_SYSTEM_VA + GUEST_STUBS_OFFSET + vector * GUEST_STUB_BYTES;
 
         /* An interrupt gate, present, for the processor only. */
         idt[vector * 2] = (stub & 0xffff) | SELECTOR_KERNEL_CODE << 16 |
@@ -225,8 +225,8 @@ static void write_gdt(struct kvm_guest *guest)
     gdt[3] = UINT64_C(0x00cff3000000ffff); /* user data */
     gdt[4] = UINT64_C(0x00affb000000ffff); /* user code */
     for (index = 0; index < guest->config.vcpu_count; index++) {
-        uint64_t tss = GUEST_SYSTEM_VA + vcpu_offset(guest, index) +
-                       GUEST_TSS_OFFSET;
+        uint64_t tss =
+            GUEST_SYSTEM_VA + vcpu_offset(guest, index) + GUEST_TSS_OFFSET;
         uint64_t *entry = &gdt[SELECTOR_TSS / 8 + 2 * index];
 
         /* A busy 64-bit TSS. */
@@ -303,7 +303,7 @@ static bool set_sregs(struct kvm_guest *guest, uint32_t index, int fd,
     sregs.cs = segment(SELECTOR_USER_CODE, 11);
     sregs.ss = segment(SELECTOR_USER_DATA, 3);
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss;
-    sregs.ldt = (struct kvm_segment){ .unusable = 1 };
+    sregs.ldt = (struct kvm_segment){.unusable = 1};
     sregs.tr = (struct kvm_segment){
         .base = GUEST_SYSTEM_VA + vcpu_offset(guest, index) + GUEST_TSS_OFFSET,
         .limit = TSS_LIMIT,
@@ -326,7 +326,7 @@ static bool set_sregs(struct kvm_guest *guest, uint32_t index, int fd,
  * one to start it. */
 static bool set_lapic(uint32_t index, int fd, vmmig_error **error)
 {
-    struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
     struct kvm_lapic_state lapic;
     uint32_t spurious = 0x1ff;
 
@@ -343,14 +343,14 @@ static bool set_lapic(uint32_t index, int fd, vmmig_error **error)
 static bool set_clock(struct kvm_guest *guest, uint32_t index, int fd,
                       vmmig_error **error)
 {
-    _Alignas(struct kvm_msrs) uint8_t
-        bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] = { 0 };
+    _Alignas(struct kvm_msrs)
+        uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] =
+            {0};
     struct kvm_msrs *msrs = (struct kvm_msrs *)bytes;
 
     msrs->nmsrs = 1;
     msrs->entries[0].index = MSR_KVMCLOCK;
-    msrs->entries[0].data =
-        (GUEST_SYSTEM_GPA + vcpu_offset(guest, index)) | 1;
+    msrs->entries[0].data = (GUEST_SYSTEM_GPA + vcpu_offset(guest, index)) | 1;
     if (ioctl(fd, KVM_SET_MSRS, msrs) != 1)
         return kvm_fail_errno(error, "vCPU %u: placing its clock", index);
     return true;
@@ -366,7 +366,7 @@ static bool set_registers(struct kvm_guest *guest, uint32_t index,
     uint64_t vcpu = vcpu_offset(guest, index);
     struct kvm_xcrs xcrs = {
         .nr_xcrs = 1,
-        .xcrs[0] = { .xcr = 0, .value = guest->has_avx ? 7 : 3 },
+        .xcrs[0] = {.xcr = 0, .value = guest->has_avx ? 7 : 3},
     };
     struct kvm_regs regs = {
         .rip = GUEST_SYSTEM_VA,
@@ -397,10 +397,9 @@ static bool add_ram_slots(struct kvm_guest *guest, vmmig_error **error)
     return kvm_machine_add_slot(guest->machine, SLOT_RAM_LOW, 0, config->ram,
                                 low, error) &&
            (low == config->ram_bytes ||
-            kvm_machine_add_slot(guest->machine, SLOT_RAM_HIGH,
-                                 guest_address(low),
-                                 (uint8_t *)config->ram + low,
-                                 config->ram_bytes - low, error));
+            kvm_machine_add_slot(
+                guest->machine, SLOT_RAM_HIGH, guest_address(low),
+                (uint8_t *)config->ram + low, config->ram_bytes - low, error));
 }
 
 /* The ready line of a fill that is done here. */
@@ -413,7 +412,7 @@ static void host_emit(void *data, const char *text, size_t length_bytes)
     pthread_mutex_unlock(&guest->lock);
 }
 
-static const struct workload_hooks host_hooks = { .emit = host_emit };
+static const struct workload_hooks host_hooks = {.emit = host_emit};
 
 struct filler {
     const struct workload *workload;
@@ -436,11 +435,10 @@ static void fill_memory(struct kvm_guest *guest)
     uint32_t count = guest->config.vcpu_count, i;
 
     for (i = 0; i < count; i++) {
-        fillers[i] = (struct filler){ .workload = &guest->workload,
-                                      .worker = i };
-        fillers[i].has_thread = i + 1 < count &&
-                                !pthread_create(&fillers[i].thread, NULL,
-                                                fill_main, &fillers[i]);
+        fillers[i] = (struct filler){.workload = &guest->workload, .worker = i};
+        fillers[i].has_thread =
+            i + 1 < count &&
+            !pthread_create(&fillers[i].thread, NULL, fill_main, &fillers[i]);
         if (!fillers[i].has_thread)
             fill_main(&fillers[i]);
     }
@@ -566,9 +564,9 @@ const struct workload *kvm_guest_get_workload(const struct kvm_guest *guest)
     return &guest->workload;
 }
 
-bool kvm_guest_add_slots(const struct kvm_guest *guest,
-                         struct kvm_dirty *dirty, struct vmmig_block *ram,
-                         struct vmmig_block *system, vmmig_error **error)
+bool kvm_guest_add_slots(const struct kvm_guest *guest, struct kvm_dirty *dirty,
+                         struct vmmig_block *ram, struct vmmig_block *system,
+                         vmmig_error **error)
 {
     const struct kvm_guest_config *config = &guest->config;
     uint64_t low = config->ram_bytes < GUEST_HOLE_OFFSET ? config->ram_bytes

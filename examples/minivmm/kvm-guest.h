@@ -4,8 +4,8 @@
  * workload into a virtual machine, or prepares one to be loaded by a migration.
  *
  * Memory is the caller's, in two areas which become two blocks: RAM, and the
- * system area, which has the guest's code, tables, stacks and the ledger. RAM is
- * not written here at all.
+ * system area, which has the guest's code, tables, stacks and the ledger. RAM
+ * holds nothing but the workload's pages.
  *
  * Threads: as kvm-machine.h. The callbacks run on vCPU threads; those of one
  * guest one at a time.
@@ -24,7 +24,7 @@
 struct kvm_guest_config {
     void *ram; /* all zero, but with WORKLOAD_KEEP */
     uint64_t ram_bytes;
-    void *system; /* all zero */
+    void *system;          /* all zero */
     uint64_t system_bytes; /* kvm_guest_system_bytes() */
     uint32_t vcpu_count;
     uint32_t machine_flags; /* KVM_MACHINE_... */
@@ -60,8 +60,8 @@ struct kvm_machine *kvm_guest_get_machine(const struct kvm_guest *guest);
 const struct workload *kvm_guest_get_workload(const struct kvm_guest *guest);
 
 /* Tells a dirty log of the guest's memory slots. */
-bool kvm_guest_add_slots(const struct kvm_guest *guest,
-                         struct kvm_dirty *dirty, struct vmmig_block *ram,
-                         struct vmmig_block *system, vmmig_error **error);
+bool kvm_guest_add_slots(const struct kvm_guest *guest, struct kvm_dirty *dirty,
+                         struct vmmig_block *ram, struct vmmig_block *system,
+                         vmmig_error **error);
 
 #endif

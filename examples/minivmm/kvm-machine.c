@@ -45,7 +45,7 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread; /* the owner's */
-    pid_t tid; /* atomic */
+    pid_t tid;       /* atomic */
     /* lock: */
     bool is_parked; /* out of KVM_RUN, its exit complete */
     bool has_failed;
@@ -86,8 +86,8 @@ static struct timespec deadline_in(uint64_t duration_ns)
 {
     uint64_t end = clock_now_ns(CLOCK_MONOTONIC) + duration_ns;
 
-    return (struct timespec){ .tv_sec = (time_t)(end / NS_PER_S),
-                              .tv_nsec = (long)(end % NS_PER_S) };
+    return (struct timespec){.tv_sec = (time_t)(end / NS_PER_S),
+                             .tv_nsec = (long)(end % NS_PER_S)};
 }
 
 static bool is_running(const struct kvm_machine *machine)
@@ -153,7 +153,7 @@ static void handle_mmio(struct vcpu *vcpu)
 static bool handle_exit(struct vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
-    struct kvm_regs regs = { .rip = 0 };
+    struct kvm_regs regs = {.rip = 0};
 
     switch (run->exit_reason) {
     case KVM_EXIT_IO:
@@ -205,10 +205,11 @@ static bool run_once(struct vcpu *vcpu, bool *ret_drained)
     }
     if (errno == EAGAIN)
         return true;
-    fail_vcpu(vcpu, errno == EFAULT
-                        ? "guest memory cannot be reached (%s); with "
-                          "userfaultfd: it must serve faults of the kernel"
-                        : "KVM_RUN: %s",
+    fail_vcpu(vcpu,
+              errno == EFAULT
+                  ? "guest memory cannot be reached (%s); with "
+                    "userfaultfd: it must serve faults of the kernel"
+                  : "KVM_RUN: %s",
               strerror(errno));
     return false;
 }
@@ -328,7 +329,7 @@ static bool install_kick(struct kvm_machine *machine, vmmig_error **error)
 /* Interrupt controllers and timer, before there are vCPUs. */
 static bool create_irqchip(struct kvm_machine *machine, vmmig_error **error)
 {
-    struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 
     if (ioctl(machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) <= 0 ||
         ioctl(machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_PIT2) <= 0)
@@ -362,8 +363,7 @@ static bool create_vcpu(struct kvm_machine *machine, uint32_t index,
 }
 
 static bool create(struct kvm_machine *machine,
-                   const struct kvm_machine_config *config,
-                   vmmig_error **error)
+                   const struct kvm_machine_config *config, vmmig_error **error)
 {
     uint32_t index;
     int bytes;
@@ -403,9 +403,8 @@ struct kvm_machine *kvm_machine_new(const struct kvm_machine_config *config,
     pthread_condattr_t monotonic;
 
     if (!config->vcpu_count || config->vcpu_count > MAX_VCPUS) {
-        kvm_fail(error, VMMIG_ERROR_INVALID,
-                 "%u vCPUs: 1 to %d are possible", config->vcpu_count,
-                 MAX_VCPUS);
+        kvm_fail(error, VMMIG_ERROR_INVALID, "%u vCPUs: 1 to %d are possible",
+                 config->vcpu_count, MAX_VCPUS);
         return NULL;
     }
     machine = calloc(1, sizeof *machine);
@@ -535,7 +534,7 @@ pid_t kvm_machine_get_thread(const struct kvm_machine *machine, uint32_t vcpu)
 bool kvm_machine_get_clock(struct kvm_machine *machine, uint64_t *ret_clock_ns,
                            vmmig_error **error)
 {
-    struct kvm_clock_data clock = { .clock = 0 };
+    struct kvm_clock_data clock = {.clock = 0};
 
     if (ioctl(machine->vm_fd, KVM_GET_CLOCK, &clock) < 0)
         return kvm_fail_errno(error, "reading the guest's clock");
@@ -546,7 +545,7 @@ bool kvm_machine_get_clock(struct kvm_machine *machine, uint64_t *ret_clock_ns,
 static bool set_clock(struct kvm_machine *machine, uint64_t clock_ns,
                       vmmig_error **error)
 {
-    struct kvm_clock_data clock = { .clock = clock_ns };
+    struct kvm_clock_data clock = {.clock = clock_ns};
 
     if (ioctl(machine->vm_fd, KVM_SET_CLOCK, &clock) < 0)
         return kvm_fail_errno(error, "setting the guest's clock");
@@ -650,8 +649,8 @@ static bool all_parked(const struct kvm_machine *machine, char *ret_names,
     ret_names[0] = '\0';
     for (index = 0; index < machine->vcpu_count; index++)
         if (!machine->vcpus[index].is_parked && length + 8 < names_bytes)
-            length += (size_t)snprintf(ret_names + length,
-                                       names_bytes - length, " %u", index);
+            length += (size_t)snprintf(ret_names + length, names_bytes - length,
+                                       " %u", index);
     return length == 0;
 }
 
@@ -680,7 +679,7 @@ bool kvm_machine_stop(struct kvm_machine *machine, int64_t timeout_ms,
 
 /* -- state --------------------------------------------------------------- */
 
-static const char *const irqchip_tags[] = { "PIC1", "PIC2", "IOAP" };
+static const char *const irqchip_tags[] = {"PIC1", "PIC2", "IOAP"};
 static const char known_tags[] = "CLCKPIC1PIC2IOAPPIT2";
 static const char what[] = "machine";
 

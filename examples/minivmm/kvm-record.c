@@ -12,7 +12,7 @@
 
 #include "kvm-record.h"
 
-static const char magic[4] = { 'K', 'V', 'M', '1' };
+static const char magic[4] = {'K', 'V', 'M', '1'};
 
 #define HEADER_BYTES 8 /* of a record */
 
@@ -38,7 +38,7 @@ static void append(struct kvm_record_writer *writer, const void *bytes,
 
 void kvm_record_begin(struct kvm_record_writer *writer)
 {
-    *writer = (struct kvm_record_writer){ .bytes = NULL };
+    *writer = (struct kvm_record_writer){.bytes = NULL};
     append(writer, magic, sizeof magic);
 }
 
@@ -94,7 +94,7 @@ bool kvm_record_parse(const uint8_t *bytes, size_t length_bytes,
                       const char *known_tags, const char *what,
                       struct kvm_record_table *ret_table, vmmig_error **error)
 {
-    struct kvm_record_table table = { .count = 0 };
+    struct kvm_record_table table = {.count = 0};
     size_t at = sizeof magic;
 
     if (length_bytes > KVM_RECORD_MAX_BYTES)
@@ -139,8 +139,8 @@ bool kvm_record_parse(const uint8_t *bytes, size_t length_bytes,
     return true;
 }
 
-const struct kvm_record *
-kvm_record_find(const struct kvm_record_table *table, const char *tag)
+const struct kvm_record *kvm_record_find(const struct kvm_record_table *table,
+                                         const char *tag)
 {
     uint32_t i;
 

@@ -63,8 +63,8 @@ bool kvm_record_parse(const uint8_t *bytes, size_t length_bytes,
     __attribute__((warn_unused_result));
 
 /* NULL where there is none. */
-const struct kvm_record *
-kvm_record_find(const struct kvm_record_table *table, const char *tag);
+const struct kvm_record *kvm_record_find(const struct kvm_record_table *table,
+                                         const char *tag);
 
 /* Copies the payload, which must be there and have exactly this length. */
 bool kvm_record_get(const struct kvm_record_table *table, const char *tag,

@@ -124,9 +124,8 @@ static bool load_fixed(const struct vcpu *vcpu, const struct part *part,
 
 static struct kvm_cpuid2 *cpuid_new(void)
 {
-    struct kvm_cpuid2 *cpuid =
-        calloc(1, sizeof *cpuid +
-                      KVM_CPUID_MAX_ENTRIES * sizeof cpuid->entries[0]);
+    struct kvm_cpuid2 *cpuid = calloc(
+        1, sizeof *cpuid + KVM_CPUID_MAX_ENTRIES * sizeof cpuid->entries[0]);
 
     if (cpuid)
         cpuid->nent = KVM_CPUID_MAX_ENTRIES;
@@ -161,8 +160,7 @@ static bool load_cpuid(const struct vcpu *vcpu, const struct part *part,
         return kvm_fail(error, VMMIG_ERROR_INCOMPATIBLE,
                         "%s: record %s is missing", vcpu->what, part->tag);
     if (record->length_bytes % sizeof cpuid->entries[0] ||
-        record->length_bytes / sizeof cpuid->entries[0] >
-            KVM_CPUID_MAX_ENTRIES)
+        record->length_bytes / sizeof cpuid->entries[0] > KVM_CPUID_MAX_ENTRIES)
         return kvm_fail(error, VMMIG_ERROR_PROTOCOL,
                         "%s: a CPUID of %u bytes, %zu are the limit",
                         vcpu->what, record->length_bytes,
@@ -173,8 +171,8 @@ static bool load_cpuid(const struct vcpu *vcpu, const struct part *part,
         kvm_fail_errno(error, "%s: reading its CPUID", vcpu->what);
     } else {
         /* Some kernels add to what they say they support. */
-        const struct kvm_cpuid2 *const have[] = { vcpu->facts->supported,
-                                                  present };
+        const struct kvm_cpuid2 *const have[] = {vcpu->facts->supported,
+                                                 present};
 
         cpuid->nent = record->length_bytes / sizeof cpuid->entries[0];
         memcpy(cpuid->entries, record->payload, record->length_bytes);
@@ -346,14 +344,13 @@ static bool save_msrs(const struct vcpu *vcpu, const struct part *part,
         batch->nmsrs = list->nmsrs - done;
         for (i = 0; i < batch->nmsrs; i++)
             batch->entries[i] =
-                (struct kvm_msr_entry){ .index = list->indices[done + i] };
+                (struct kvm_msr_entry){.index = list->indices[done + i]};
         count = ioctl(vcpu->fd, KVM_GET_MSRS, batch);
         if (count < 0) {
             ok = false;
             break;
         }
-        memcpy(known + kept, batch->entries,
-               (size_t)count * sizeof known[0]);
+        memcpy(known + kept, batch->entries, (size_t)count * sizeof known[0]);
         kept += (uint32_t)count;
         /* The one behind them is listed, but not for this vCPU. */
         done += (uint32_t)count + ((uint32_t)count < batch->nmsrs);
@@ -394,8 +391,7 @@ static bool find_msrs(const struct vcpu *vcpu, const struct part *part,
 }
 
 static bool load_msrs(const struct vcpu *vcpu, const struct part *part,
-                      const struct kvm_record_table *table,
-                      vmmig_error **error)
+                      const struct kvm_record_table *table, vmmig_error **error)
 {
     struct kvm_msrs *msrs, *batch;
     uint32_t done = 0;
@@ -454,11 +450,10 @@ static bool load_one_msr(const struct vcpu *vcpu, const struct part *part,
     }
     free(msrs);
     if (count < 0)
-        return kvm_fail_errno(error, "%s: writing MSR 0x%x", vcpu->what,
-                              index);
-    return count == 1 || kvm_fail(error, VMMIG_ERROR_INCOMPATIBLE,
-                                  "%s: MSR 0x%x is refused here", vcpu->what,
-                                  index);
+        return kvm_fail_errno(error, "%s: writing MSR 0x%x", vcpu->what, index);
+    return count == 1 ||
+           kvm_fail(error, VMMIG_ERROR_INCOMPATIBLE,
+                    "%s: MSR 0x%x is refused here", vcpu->what, index);
 }
 
 static bool load_feature_control(const struct vcpu *vcpu,
@@ -478,9 +473,9 @@ static bool load_deadline(const struct vcpu *vcpu, const struct part *part,
 
 /* -- the order ----------------------------------------------------------- */
 
-#define FIXED(get, set, type)                                                  \
-    save_fixed, load_fixed, get, set, sizeof(type)
+#define FIXED(get, set, type) save_fixed, load_fixed, get, set, sizeof(type)
 
+/* clang-format off */
 static const struct part parts[PART_COUNT] = {
     [PART_CPUID] = { "CPID", "CPUID", save_cpuid, load_cpuid, 0, 0, 0 },
     [PART_TSC_KHZ] = { "TSCK", "TSC frequency", save_tsc_khz, load_tsc_khz, 0,
@@ -512,6 +507,7 @@ static const struct part parts[PART_COUNT] = {
                          FIXED(KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS,
                                struct kvm_debugregs) },
 };
+/* clang-format on */
 
 static const char known_tags[] =
     "CPIDTSCKSREGSRG2NESTREGSXSAVXCRSMSRSEVNTMPSTLAPCDBGR";
@@ -526,21 +522,21 @@ static const struct {
     enum part_id id;
     load_fn load; /* NULL: the part's own */
 } load_order[] = {
-    { PART_CPUID, NULL },
-    { PART_MSRS, load_feature_control }, /* nested state needs it */
-    { PART_SREGS, NULL },
-    { PART_SREGS2, NULL },
-    { PART_NESTED, NULL },
-    { PART_TSC_KHZ, NULL },
-    { PART_REGS, NULL },
-    { PART_XSAVE, NULL },
-    { PART_XCRS, NULL },
-    { PART_MSRS, NULL },
-    { PART_EVENTS, NULL },
-    { PART_MP_STATE, NULL },
-    { PART_LAPIC, NULL },
-    { PART_MSRS, load_deadline },
-    { PART_DEBUGREGS, NULL },
+    {PART_CPUID, NULL},
+    {PART_MSRS, load_feature_control}, /* nested state needs it */
+    {PART_SREGS, NULL},
+    {PART_SREGS2, NULL},
+    {PART_NESTED, NULL},
+    {PART_TSC_KHZ, NULL},
+    {PART_REGS, NULL},
+    {PART_XSAVE, NULL},
+    {PART_XCRS, NULL},
+    {PART_MSRS, NULL},
+    {PART_EVENTS, NULL},
+    {PART_MP_STATE, NULL},
+    {PART_LAPIC, NULL},
+    {PART_MSRS, load_deadline},
+    {PART_DEBUGREGS, NULL},
 };
 
 static void vcpu_init(struct vcpu *vcpu, const struct kvm_vcpu_facts *facts,
@@ -612,8 +608,7 @@ bool kvm_vcpu_load(const struct kvm_vcpu_facts *facts, int vcpu_fd,
         const struct part *part = &parts[load_order[i].id];
         load_fn load = load_order[i].load ? load_order[i].load : part->load;
 
-        if (facts->has[load_order[i].id] &&
-            !load(&vcpu, part, &table, error))
+        if (facts->has[load_order[i].id] && !load(&vcpu, part, &table, error))
             return false;
     }
     return true;
@@ -632,8 +627,7 @@ static bool compare_msrs(const struct kvm_record *a, const struct kvm_record *b,
 
         memcpy(&x, a->payload + at, sizeof x);
         memcpy(&y, b->payload + at, sizeof y);
-        if (x.index != y.index ||
-            (x.data != y.data && x.index != MSR_TSC))
+        if (x.index != y.index || (x.data != y.data && x.index != MSR_TSC))
             return kvm_fail(error, VMMIG_ERROR_INCOMPATIBLE,
                             "MSR 0x%x = 0x%" PRIx64 ", but 0x%x = 0x%" PRIx64,
                             x.index, (uint64_t)x.data, y.index,
@@ -666,8 +660,8 @@ bool kvm_vcpu_compare(const uint8_t *a, size_t a_bytes, const uint8_t *b,
         !kvm_record_parse(b, b_bytes, known_tags, "second", &second, error))
         return false;
     if (first.count != second.count)
-        return kvm_fail(error, VMMIG_ERROR_INCOMPATIBLE,
-                        "%u records, but %u", first.count, second.count);
+        return kvm_fail(error, VMMIG_ERROR_INCOMPATIBLE, "%u records, but %u",
+                        first.count, second.count);
     for (i = 0; i < first.count; i++) {
         const struct kvm_record *x = &first.records[i];
         const struct kvm_record *y = kvm_record_find(&second, x->tag);
@@ -687,7 +681,7 @@ bool kvm_vcpu_compare(const uint8_t *a, size_t a_bytes, const uint8_t *b,
 
 static struct kvm_msr_list *list_msrs(int kvm_fd)
 {
-    struct kvm_msr_list probe = { .nmsrs = 0 }, *list;
+    struct kvm_msr_list probe = {.nmsrs = 0}, *list;
 
     /* Fails with E2BIG, having said how many there are. */
     if (ioctl(kvm_fd, KVM_GET_MSR_INDEX_LIST, &probe) < 0 && errno != E2BIG)
@@ -708,8 +702,7 @@ static struct kvm_msr_list *list_msrs(int kvm_fd)
 }
 
 struct kvm_vcpu_facts *kvm_vcpu_facts_new(int kvm_fd, int vm_fd,
-                                          bool has_irqchip,
-                                          vmmig_error **error)
+                                          bool has_irqchip, vmmig_error **error)
 {
     struct kvm_vcpu_facts *facts = calloc(1, sizeof *facts);
     bool *has;

@@ -13,7 +13,8 @@
 #define GUEST_MEMORY __attribute__((no_sanitize("thread")))
 
 #define PAGE_WORDS (WORKLOAD_PAGE_BYTES / sizeof(uint64_t))
-#define PAGE_TAG UINT64_C(0x4755455300000000) /* in front of the page number */
+#define PAGE_TAG UINT64_C(0x4755455300000000) /* in front of the page number \
+                                               */
 
 #define LEDGER_MAGIC UINT64_C(0x524547444c4d4956) /* "VIMLDGER" */
 #define LEDGER_VERSION 1
@@ -25,7 +26,7 @@
 #define ENTRY_BUSY UINT32_C(0x80000000)
 
 #define BEAT_INTERVAL_NS 100000
-#define WAIT_NS 1000000   /* waits are no longer, so that the heart beats */
+#define WAIT_NS 1000000    /* waits are no longer, so that the heart beats */
 #define CREDIT_NS 20000000 /* what a late worker may make up for */
 #define LINES_PER_WORKER 16
 
@@ -107,11 +108,11 @@ struct content {
 
 /* Eight letters each; little can be said with them, and much compressed. */
 static const char dictionary[32][9] = {
-    "migrate ", "memory  ", "machine ", "running ", "stopped ", "channel ",
-    "packets ", "virtual ", "dirty   ", "pages   ", "kernel  ", "thread  ",
-    "address ", "section ", "offset  ", "version ", "device  ", "state   ",
-    "source  ", "arrives ", "guest   ", "leaves  ", "nothing ", "changed ",
-    "while   ", "it was  ", "on the  ", "way, and", " then   ", "another ",
+    "migrate ", "memory  ",  "machine ", "running ", "stopped ", "channel ",
+    "packets ", "virtual ",  "dirty   ", "pages   ", "kernel  ", "thread  ",
+    "address ", "section ",  "offset  ", "version ", "device  ", "state   ",
+    "source  ", "arrives ",  "guest   ", "leaves  ", "nothing ", "changed ",
+    "while   ", "it was  ",  "on the  ", "way, and", " then   ", "another ",
     "begins. ", "\n       ",
 };
 
@@ -267,10 +268,10 @@ GUEST_MEMORY static void report_corrupt(const struct run *run, uint64_t page,
 {
     const struct workload_config *config = &run->config;
     struct worker *state = run->state;
-    const uint64_t *words = (const uint64_t *)run->workload->ram +
-                            page * PAGE_WORDS;
+    const uint64_t *words =
+        (const uint64_t *)run->workload->ram + page * PAGE_WORDS;
     uint64_t address = page * WORKLOAD_PAGE_BYTES;
-    struct line line = { .length = 0 };
+    struct line line = {.length = 0};
 
     STORE(state->errors, state->errors + 1);
     if (state->lines >= LINES_PER_WORKER)
@@ -282,8 +283,8 @@ GUEST_MEMORY static void report_corrupt(const struct run *run, uint64_t page,
     put_number(&line, address, 16);
     put_text(&line, " expected pass ");
     put_number(&line, expected->pass, 10);
-    put_text(&line, expected->is_zero ? " (zero), found tag 0x"
-                                      : ", found tag 0x");
+    put_text(&line,
+             expected->is_zero ? " (zero), found tag 0x" : ", found tag 0x");
     put_number(&line, words[0], 16);
     put_text(&line, " pass 0x");
     put_number(&line, words[1], 16);
@@ -296,7 +297,7 @@ GUEST_MEMORY static void report_corrupt(const struct run *run, uint64_t page,
 static void report_registers(const struct run *run)
 {
     struct worker *state = run->state;
-    struct line line = { .length = 0 };
+    struct line line = {.length = 0};
 
     STORE(state->errors, state->errors + 1);
     put_text(&line, WORKLOAD_CORRUPT_PREFIX "0 no memory, but registers of "
@@ -383,8 +384,8 @@ GUEST_MEMORY static void visit(const struct run *run, uint64_t page, bool write,
                                uint64_t now)
 {
     struct worker *state = run->state;
-    const uint64_t *words = (const uint64_t *)run->workload->ram +
-                            page * PAGE_WORDS;
+    const uint64_t *words =
+        (const uint64_t *)run->workload->ram + page * PAGE_WORDS;
     uint32_t *entry = &run->ledger->entries[page];
     uint32_t value = LOAD(*entry), pass = value & ~ENTRY_BUSY;
     uint64_t later;
@@ -422,8 +423,7 @@ static uint64_t zipf_rank(uint64_t *random, uint64_t n)
         uint64_t start = UINT64_C(1) << value % octaves;
         uint64_t rank = start + (value >> 8 & (start - 1));
 
-        if (rank <= n &&
-            (next_random(random) >> 32) * rank < start << 32)
+        if (rank <= n && (next_random(random) >> 32) * rank < start << 32)
             return rank;
     }
 }
@@ -493,7 +493,7 @@ GUEST_MEMORY static void fill_step(const struct run *run)
         STORE(state->filled, state->filled + 1);
     }
     if (state->filled >= run->page_count) {
-        struct line ready = { .length = 0 };
+        struct line ready = {.length = 0};
 
         STORE(state->filled, UINT64_MAX);
         if (__atomic_add_fetch(&ledger->workers_filled, 1, __ATOMIC_ACQ_REL) ==
@@ -531,10 +531,9 @@ GUEST_MEMORY static void step(const struct run *run)
             wait_up_to(run, WAIT_NS);
             return;
         }
-        STORE(state->due_ns,
-              (now - state->due_ns > CREDIT_NS ? now - CREDIT_NS
-                                               : state->due_ns) +
-                  run->visit_ns);
+        STORE(state->due_ns, (now - state->due_ns > CREDIT_NS ? now - CREDIT_NS
+                                                              : state->due_ns) +
+                                 run->visit_ns);
     }
     random = state->random;
     write = next_random(&random) % 100 < run->config.write_percent;
@@ -627,8 +626,8 @@ GUEST_MEMORY bool workload_get_config(const struct workload *workload,
     return true;
 }
 
-GUEST_MEMORY const char *
-workload_check_ledger(const struct workload *workload, uint32_t worker_count)
+GUEST_MEMORY const char *workload_check_ledger(const struct workload *workload,
+                                               uint32_t worker_count)
 {
     const struct ledger *ledger = workload->ledger;
     struct workload_config config;
@@ -663,8 +662,8 @@ static bool begin_run(struct run *run, const struct workload *workload,
     pages = (config->span_bytes ? config->span_bytes : config->ram_bytes) /
             WORKLOAD_PAGE_BYTES;
     run->first_page = pages * worker / config->worker_count;
-    run->page_count = pages * (worker + 1) / config->worker_count -
-                      run->first_page;
+    run->page_count =
+        pages * (worker + 1) / config->worker_count - run->first_page;
     run->visit_ns = 0;
     if (config->rate_bytes_per_s) {
         run->visit_ns = WORKLOAD_PAGE_BYTES * UINT64_C(1000000000) *
@@ -703,7 +702,7 @@ static uint64_t stall_quantile(const uint64_t *classes,
     uint64_t seen = 0, length;
     uint32_t class;
 
-    for (class = 0; class < STALL_CLASSES - 1; class++) {
+    for (class = 0; class < STALL_CLASSES - 1; class ++) {
         seen += classes[class];
         if (seen * 100 >= counters->stalls * percent)
             break;
@@ -716,14 +715,14 @@ GUEST_MEMORY void workload_get_counters(const struct workload *workload,
                                         struct workload_counters *ret_counters)
 {
     const struct ledger *ledger = workload->ledger;
-    struct workload_counters counters = { .passes = UINT64_MAX };
-    uint64_t classes[STALL_CLASSES] = { 0 };
+    struct workload_counters counters = {.passes = UINT64_MAX};
+    uint64_t classes[STALL_CLASSES] = {0};
     struct workload_config config;
     uint64_t pages, first = 0, end;
     uint32_t worker, class;
 
     if (!workload_get_config(workload, &config)) {
-        *ret_counters = (struct workload_counters){ .passes = 0 };
+        *ret_counters = (struct workload_counters){.passes = 0};
         return;
     }
     pages = (config.span_bytes ? config.span_bytes : config.ram_bytes) /
@@ -736,7 +735,7 @@ GUEST_MEMORY void workload_get_counters(const struct workload *workload,
         counters.pages_checked += LOAD(state->pages_checked);
         counters.errors += LOAD(state->errors);
         counters.filled_pages += filled < end - first ? filled : end - first;
-        for (class = 0; class < STALL_CLASSES; class++) {
+        for (class = 0; class < STALL_CLASSES; class ++) {
             classes[class] += LOAD(state->stalls[class]);
             counters.stalls += LOAD(state->stalls[class]);
         }
@@ -769,8 +768,8 @@ GUEST_MEMORY uint64_t workload_audit(const struct workload *workload,
     if (!workload_get_config(workload, &config))
         return 0;
     for (page = 0; page < config.ram_bytes / WORKLOAD_PAGE_BYTES; page++) {
-        const uint64_t *words = (const uint64_t *)workload->ram +
-                                page * PAGE_WORDS;
+        const uint64_t *words =
+            (const uint64_t *)workload->ram + page * PAGE_WORDS;
         uint32_t entry = LOAD(ledger->entries[page]);
         struct content expected;
 

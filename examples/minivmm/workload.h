@@ -111,8 +111,8 @@ struct workload_counters {
                         as configured rewritten) by the slowest worker; a round
                         of random and zipf is as many visits as pages */
     uint64_t pages_checked;
-    uint64_t errors;      /* pages found wrong, each also printed */
-    uint64_t blackout_ns; /* longest gap between two beats of the machine */
+    uint64_t errors;       /* pages found wrong, each also printed */
+    uint64_t blackout_ns;  /* longest gap between two beats of the machine */
     uint64_t filled_pages; /* by the fill; passes stay 0 until it is done */
     bool filled;
     /* Touches of a page that took longer than WORKLOAD_STALL_NS: it was

@@ -36,28 +36,28 @@ static uint64_t now_ns(void)
 
 static void rest(uint64_t duration_ns)
 {
-    struct timespec time = { .tv_sec = (time_t)(duration_ns / (1000 * MS)),
-                             .tv_nsec = (long)(duration_ns % (1000 * MS)) };
+    struct timespec time = {.tv_sec = (time_t)(duration_ns / (1000 * MS)),
+                            .tv_nsec = (long)(duration_ns % (1000 * MS))};
 
     nanosleep(&time, NULL);
 }
 
 /* For conditions that only guest memory tells. */
-#define WAIT_FOR(condition)                                                    \
-    do {                                                                       \
-        uint64_t limit = now_ns() + PATIENCE_NS;                               \
-                                                                               \
-        while (!(condition) && now_ns() < limit)                               \
-            rest(MS / 4);                                                      \
-        ck_assert_msg(condition, "in vain: %s", #condition);                   \
+#define WAIT_FOR(condition)                                  \
+    do {                                                     \
+        uint64_t limit = now_ns() + PATIENCE_NS;             \
+                                                             \
+        while (!(condition) && now_ns() < limit)             \
+            rest(MS / 4);                                    \
+        ck_assert_msg(condition, "in vain: %s", #condition); \
     } while (0)
 
-#define MUST(call)                                                             \
-    do {                                                                       \
-        vmmig_error *error_ = NULL;                                            \
-                                                                               \
-        if (!(call(&error_)))                                                  \
-            ck_abort_msg("%s: %s", #call, vmmig_error_message(error_));        \
+#define MUST(call)                                                      \
+    do {                                                                \
+        vmmig_error *error_ = NULL;                                     \
+                                                                        \
+        if (!(call(&error_)))                                           \
+            ck_abort_msg("%s: %s", #call, vmmig_error_message(error_)); \
     } while (0)
 
 /* -- a guest ------------------------------------------------------------- */
@@ -170,7 +170,8 @@ static void vm_free(struct vm *vm)
 
 static void start(struct vm *vm)
 {
-#define START(error) kvm_machine_start(vm->machine, KVM_MACHINE_CLOCK_RAN, error)
+#define START(error) \
+    kvm_machine_start(vm->machine, KVM_MACHINE_CLOCK_RAN, error)
     MUST(START);
 }
 
@@ -377,13 +378,13 @@ static struct state save(struct vm *vm)
     struct state state;
     uint32_t i;
 
-#define SAVE(error)                                                            \
-    kvm_machine_save(vm->machine, &state.machine.data, &state.machine.length,  \
+#define SAVE(error)                                                           \
+    kvm_machine_save(vm->machine, &state.machine.data, &state.machine.length, \
                      error)
     MUST(SAVE);
     for (i = 0; i < vm->config.vcpu_count; i++) {
-#define SAVE_VCPU(error)                                                       \
-    kvm_machine_save_vcpu(vm->machine, i, &state.vcpus[i].data,                \
+#define SAVE_VCPU(error)                                        \
+    kvm_machine_save_vcpu(vm->machine, i, &state.vcpus[i].data, \
                           &state.vcpus[i].length, error)
         MUST(SAVE_VCPU);
     }
@@ -394,13 +395,13 @@ static void load(struct vm *vm, const struct state *state)
 {
     uint32_t i;
 
-#define LOAD(error)                                                            \
-    kvm_machine_load(vm->machine, state->machine.data, state->machine.length,  \
+#define LOAD(error)                                                           \
+    kvm_machine_load(vm->machine, state->machine.data, state->machine.length, \
                      error)
     MUST(LOAD);
     for (i = 0; i < vm->config.vcpu_count; i++) {
-#define LOAD_VCPU(error)                                                       \
-    kvm_machine_load_vcpu(vm->machine, i, state->vcpus[i].data,                \
+#define LOAD_VCPU(error)                                        \
+    kvm_machine_load_vcpu(vm->machine, i, state->vcpus[i].data, \
                           state->vcpus[i].length, error)
         MUST(LOAD_VCPU);
     }
@@ -421,8 +422,8 @@ static void assert_vcpus_equal(const struct state *a, const struct state *b,
     uint32_t i;
 
     for (i = 0; i < vcpu_count; i++) {
-#define EQUAL(error)                                                           \
-    kvm_vcpu_compare(a->vcpus[i].data, a->vcpus[i].length, b->vcpus[i].data,   \
+#define EQUAL(error)                                                         \
+    kvm_vcpu_compare(a->vcpus[i].data, a->vcpus[i].length, b->vcpus[i].data, \
                      b->vcpus[i].length, error)
         MUST(EQUAL);
     }
@@ -455,10 +456,10 @@ START_TEST(the_guest_goes_on_elsewhere_leg_after_leg)
         uint32_t vcpus, flags;
         uint64_t rate;
     } cases[] = {
-        { 1, 0, 0 },
-        { 2, 0, 0 },
-        { 2, KVM_MACHINE_NO_IRQCHIP, 0 },
-        { 3, 0, 64 * MIB },
+        {1, 0, 0},
+        {2, 0, 0},
+        {2, KVM_MACHINE_NO_IRQCHIP, 0},
+        {3, 0, 64 * MIB},
     };
     struct workload_config config = sweep();
     uint64_t checked = 0;
@@ -578,7 +579,7 @@ START_TEST(a_clock_may_stand_still_in_a_stop)
 #define CLOCK(error) kvm_machine_get_clock(vm->machine, &clock_ns, error)
     MUST(CLOCK);
     rest(600 * MS);
-#define START_STOOD(error)                                                     \
+#define START_STOOD(error) \
     kvm_machine_start(vm->machine, KVM_MACHINE_CLOCK_STOOD, error)
     MUST(START_STOOD);
     checked = now_ns();
@@ -650,8 +651,8 @@ START_TEST(a_refused_msr_is_named)
     entry.index = 0x12345678;
     entry.data = 0;
     memcpy(at, &entry, sizeof entry);
-#define LOAD_FIRST(error)                                                      \
-    kvm_machine_load_vcpu(vm->machine, 0, state.vcpus[0].data,                 \
+#define LOAD_FIRST(error)                                      \
+    kvm_machine_load_vcpu(vm->machine, 0, state.vcpus[0].data, \
                           state.vcpus[0].length, error)
     MUST(LOAD_FIRST); /* nobody uses it */
     entry.data = 7;
@@ -694,8 +695,8 @@ END_TEST
 
 START_TEST(missing_and_unknown_records_are_named)
 {
-    static const char *const tags[] = { "CPID", "REGS", "XSAV", "MSRS", "EVNT",
-                                        "LAPC", "MPST" };
+    static const char *const tags[] = {"CPID", "REGS", "XSAV", "MSRS",
+                                       "EVNT", "LAPC", "MPST"};
     struct workload_config config = sweep();
     struct vm *vm = vm_new(2 * MIB, 1, 0, &config);
     struct state state = save(vm);
@@ -855,9 +856,8 @@ END_TEST
  *          hlt
  */
 static const uint8_t io_code[] = {
-    0xe5, 0x10, 0x43, 0x39, 0xd8, 0x75, 0x0e, 0xe7, 0x12, 0xa3, 0x00,
-    0x80, 0x8b, 0x0e, 0x02, 0x80, 0x46, 0x39, 0xf1, 0x74, 0xeb, 0xe7,
-    0x14, 0xf4,
+    0xe5, 0x10, 0x43, 0x39, 0xd8, 0x75, 0x0e, 0xe7, 0x12, 0xa3, 0x00, 0x80,
+    0x8b, 0x0e, 0x02, 0x80, 0x46, 0x39, 0xf1, 0x74, 0xeb, 0xe7, 0x14, 0xf4,
 };
 
 struct io {
@@ -928,13 +928,13 @@ static void io_machine(struct io *io)
         .data = io,
     };
     struct kvm_sregs sregs;
-    struct kvm_regs regs = { .rflags = 2, .rip = 0x100 };
+    struct kvm_regs regs = {.rflags = 2, .rip = 0x100};
     vmmig_error *error = NULL;
     int fd;
 
     io->machine = kvm_machine_new(&config, &error);
     ck_assert_msg(io->machine, "%s", vmmig_error_message(error));
-#define ADD_SLOT(error_)                                                       \
+#define ADD_SLOT(error_) \
     kvm_machine_add_slot(io->machine, 0, 0, io->memory, 0x8000, error_)
     MUST(ADD_SLOT);
     fd = kvm_machine_get_vcpu_fd(io->machine, 0);
@@ -947,14 +947,15 @@ static void io_machine(struct io *io)
 
 START_TEST(no_io_is_lost_or_done_twice_by_a_stop)
 {
-    struct io io = { .memory = memory_new(0x8000) };
+    struct io io = {.memory = memory_new(0x8000)};
     uint64_t rounds;
     int leg;
 
     memcpy(io.memory + 0x100, io_code, sizeof io_code);
     io_machine(&io);
     for (leg = 0; leg < 300; leg++) {
-#define START_IO(error) kvm_machine_start(io.machine, KVM_MACHINE_CLOCK_RAN, error)
+#define START_IO(error) \
+    kvm_machine_start(io.machine, KVM_MACHINE_CLOCK_RAN, error)
 #define STOP_IO(error) kvm_machine_stop(io.machine, 10000, error)
         rounds = __atomic_load_n(&io.rounds, __ATOMIC_RELAXED);
         MUST(START_IO);
@@ -967,9 +968,8 @@ START_TEST(no_io_is_lost_or_done_twice_by_a_stop)
             uint8_t *bytes;
             size_t length;
 
-#define SAVE_IO(error)                                                         \
-    kvm_machine_save_vcpu(before, 0, &bytes, &length, error)
-#define LOAD_IO(error)                                                         \
+#define SAVE_IO(error) kvm_machine_save_vcpu(before, 0, &bytes, &length, error)
+#define LOAD_IO(error) \
     kvm_machine_load_vcpu(io.machine, 0, bytes, length, error)
             MUST(SAVE_IO);
             io_machine(&io);
@@ -1013,13 +1013,13 @@ START_TEST(a_callback_that_hangs_makes_the_stop_name_its_vcpu)
         .mmio = io_mmio,
         .failed = io_failed,
     };
-    struct stuck stuck = { .lock = PTHREAD_MUTEX_INITIALIZER,
-                           .changed = PTHREAD_COND_INITIALIZER };
-    struct io io = { .memory = memory_new(0x8000) };
-    struct kvm_machine_config config = { .vcpu_count = 1, .ops = &ops,
-                                         .data = &stuck };
+    struct stuck stuck = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER};
+    struct io io = {.memory = memory_new(0x8000)};
+    struct kvm_machine_config config = {
+        .vcpu_count = 1, .ops = &ops, .data = &stuck};
     struct kvm_sregs sregs;
-    struct kvm_regs regs = { .rflags = 2, .rip = 0x100 };
+    struct kvm_regs regs = {.rflags = 2, .rip = 0x100};
     vmmig_error *error = NULL;
     int fd;
 
@@ -1033,7 +1033,7 @@ START_TEST(a_callback_that_hangs_makes_the_stop_name_its_vcpu)
     io.machine = kvm_machine_new(&config, &error);
     ck_assert_ptr_nonnull(io.machine);
     fd = kvm_machine_get_vcpu_fd(io.machine, 0);
-#define ADD_STUCK(error_)                                                      \
+#define ADD_STUCK(error_) \
     kvm_machine_add_slot(io.machine, 0, 0, io.memory, 0x8000, error_)
     MUST(ADD_STUCK);
     ck_assert_int_eq(ioctl(fd, KVM_GET_SREGS, &sregs), 0);
@@ -1101,7 +1101,7 @@ static void log_begin(struct log *log, struct vm *vm, uint32_t flags)
     log->dirty =
         kvm_dirty_new(kvm_machine_get_vm_fd(vm->machine), flags, &error);
     ck_assert_ptr_nonnull(log->dirty);
-#define ADD_SLOTS(error_)                                                      \
+#define ADD_SLOTS(error_) \
     kvm_guest_add_slots(vm->guest, log->dirty, log->ram, log->system, error_)
     MUST(ADD_SLOTS);
     log->ops = kvm_dirty_get_ops(log->dirty);
@@ -1144,7 +1144,7 @@ static uint64_t copy_dirty(struct log *log, struct vmmig_block *block,
 
         if (!vmmig__bitmap_clear(block->dirty, page, 1) && !everything)
             continue;
-#define PROTECT(error)                                                         \
+#define PROTECT(error) \
     log->ops->protect(log->dirty, block, first, pages < 64 ? pages : 64, error)
         if (log->ops->protect)
             MUST(PROTECT);
@@ -1162,7 +1162,7 @@ static uint64_t copy_round(struct log *log, bool everything)
 
 START_TEST(the_dirty_log_loses_nothing)
 {
-    static const uint32_t flags[] = { 0, KVM_DIRTY_NO_MANUAL_CLEAR };
+    static const uint32_t flags[] = {0, KVM_DIRTY_NO_MANUAL_CLEAR};
     struct workload_config config = sweep();
     struct vm *vm;
     uint64_t again = 0;
@@ -1192,9 +1192,9 @@ START_TEST(the_dirty_log_loses_nothing)
         copy_round(&log, false);
         ck_assert_int_eq(
             memcmp(log.ram_copy, vm->config.ram, vm->config.ram_bytes), 0);
-        ck_assert_int_eq(memcmp(log.system_copy, vm->config.system,
-                                vm->config.system_bytes),
-                         0);
+        ck_assert_int_eq(
+            memcmp(log.system_copy, vm->config.system, vm->config.system_bytes),
+            0);
         log.ops->stop(log.dirty);
         start(vm);
     }
@@ -1261,7 +1261,7 @@ START_TEST(what_is_given_back_is_reported_again)
 {
     struct workload_config config = sweep();
     struct vm *vm = vm_new(34 * MIB, 1, 0, &config);
-    uint64_t words[3] = { 1, 0, UINT64_C(1) << 63 };
+    uint64_t words[3] = {1, 0, UINT64_C(1) << 63};
     struct log log;
 
     log_begin(&log, vm, _i ? KVM_DIRTY_NO_MANUAL_CLEAR : 0);
@@ -1324,7 +1324,9 @@ END_TEST
 START_TEST(impossible_guests_and_slots_are_refused)
 {
     struct kvm_guest_config config = {
-        .ram_bytes = 3 * MIB, .vcpu_count = 1, .serial = on_serial,
+        .ram_bytes = 3 * MIB,
+        .vcpu_count = 1,
+        .serial = on_serial,
         .died = on_death,
     };
     struct workload_config workload = sweep();
@@ -1348,13 +1350,13 @@ START_TEST(impossible_guests_and_slots_are_refused)
                                   &error));
     vmmig_error_free(error);
     error = NULL;
-    ck_assert(!kvm_dirty_add_slot(dirty, 0, 0, vm->config.ram, 4096, NULL,
-                                  4096, &error));
+    ck_assert(!kvm_dirty_add_slot(dirty, 0, 0, vm->config.ram, 4096, NULL, 4096,
+                                  &error));
     ck_assert_uint_eq(vmmig_error_code(error), VMMIG_ERROR_INVALID);
     vmmig_error_free(error);
     error = NULL;
     /* A slot that KVM has at another place. */
-#define ADD_WRONG(error_)                                                      \
+#define ADD_WRONG(error_) \
     kvm_dirty_add_slot(dirty, 0, 0, vm->config.ram, 4 * MIB, NULL, 0, error_)
     MUST(ADD_WRONG);
     ck_assert(!kvm_dirty_get_ops(dirty)->start(dirty, &error));

@@ -20,8 +20,8 @@ struct fixture {
     struct workload workload;
     struct workload_config config;
     uint64_t now_ns;
-    uint64_t step_ns;     /* what each look at the clock costs */
-    uint64_t waited_ns;   /* by workers, in wait() */
+    uint64_t step_ns;   /* what each look at the clock costs */
+    uint64_t waited_ns; /* by workers, in wait() */
     uint64_t steps_left;
     char serial[8192];
     size_t serial_bytes;
@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(a_wrong_byte_is_found)
 {
-    static const uint32_t offsets[] = { 0, 3, 8, 10, 4095, 64, 2048 };
+    static const uint32_t offsets[] = {0, 3, 8, 10, 4095, 64, 2048};
     struct fixture *f = fixture_new(WORKLOAD_SWEEP);
     uint32_t page = 7 + (uint32_t)_i;
     char expected[64];
@@ -190,8 +190,7 @@ START_TEST(a_wrong_byte_is_found)
     if (counters_of(f).errors) {
         snprintf(expected, sizeof expected, "%s%x ", WORKLOAD_CORRUPT_PREFIX,
                  page * WORKLOAD_PAGE_BYTES);
-        ck_assert_int_eq(
-            memcmp(f->serial, expected, strlen(expected)), 0);
+        ck_assert_int_eq(memcmp(f->serial, expected, strlen(expected)), 0);
         ck_assert_int_eq(f->serial[f->serial_bytes - 1], '\n');
     }
     fixture_free(f);
@@ -240,7 +239,7 @@ END_TEST
 
 START_TEST(any_byte_of_a_zero_page_is_found)
 {
-    static const uint32_t offsets[] = { 0, 8, 77, 2047, 4095 };
+    static const uint32_t offsets[] = {0, 8, 77, 2047, 4095};
     struct fixture *f = fixture_new(WORKLOAD_SWEEP);
 
     f->config.zero_percent = 100;
@@ -307,10 +306,10 @@ START_TEST(addresses_above_the_hole_are_printed_as_the_guest_knows_them)
     page_of(f, 9)[0] ^= 1;
     page_of(f, 10)[0] ^= 1;
     run_steps(f, 0, PAGES);
-    ck_assert_ptr_nonnull(memmem(f->serial, f->serial_bytes,
-                                 "CORRUPT gpa=0x9000 ", 19));
-    ck_assert_ptr_nonnull(memmem(f->serial, f->serial_bytes,
-                                 "CORRUPT gpa=0x4000a000 ", 23));
+    ck_assert_ptr_nonnull(
+        memmem(f->serial, f->serial_bytes, "CORRUPT gpa=0x9000 ", 19));
+    ck_assert_ptr_nonnull(
+        memmem(f->serial, f->serial_bytes, "CORRUPT gpa=0x4000a000 ", 23));
     fixture_free(f);
 }
 END_TEST
@@ -540,8 +539,8 @@ END_TEST
 START_TEST(zipf_prefers_few_and_random_prefers_none)
 {
     struct fixture *f = fixture_new(_i ? WORKLOAD_RANDOM : WORKLOAD_ZIPF);
-    uint32_t *entry = (uint32_t *)((uint8_t *)f->workload.ledger +
-                                   workload_ledger_bytes(0));
+    uint32_t *entry =
+        (uint32_t *)((uint8_t *)f->workload.ledger + workload_ledger_bytes(0));
     uint64_t page, hottest = 0, total = 0;
     const uint64_t visits = 24000;
 
@@ -581,8 +580,8 @@ START_TEST(a_fill_at_once_is_the_same_fill)
     ck_assert(!workload_fill(&once->workload, 3));
     ck_assert(counters_of(once).filled);
     ck_assert_uint_eq(once->serial_bytes, strlen(WORKLOAD_READY_LINE));
-    ck_assert_int_eq(
-        memcmp(steps->workload.ram, once->workload.ram, RAM_BYTES), 0);
+    ck_assert_int_eq(memcmp(steps->workload.ram, once->workload.ram, RAM_BYTES),
+                     0);
     ck_assert_int_eq(memcmp(steps->workload.ledger, once->workload.ledger,
                             once->workload.ledger_bytes),
                      0);
@@ -685,9 +684,9 @@ START_TEST(impossible_configurations_are_refused)
 
     workload_config_init(&good, RAM_BYTES);
     ck_assert_ptr_null(workload_config_check(&good));
-#define REFUSED(member, value)                                                 \
-    bad = good;                                                                \
-    bad.member = (value);                                                      \
+#define REFUSED(member, value) \
+    bad = good;                \
+    bad.member = (value);      \
     ck_assert_ptr_nonnull(workload_config_check(&bad))
     REFUSED(kind, WORKLOAD_ZIPF + 1);
     REFUSED(fill, WORKLOAD_FILL_TEXT + 1);

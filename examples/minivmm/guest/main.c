@@ -69,8 +69,8 @@ static uint64_t now_ns(void *data, uint32_t index)
     do {
         version = __atomic_load_n(&clock->version, __ATOMIC_ACQUIRE);
         ticks = read_tsc() - clock->tsc;
-        ticks = clock->shift < 0 ? ticks >> -clock->shift
-                                 : ticks << clock->shift;
+        ticks =
+            clock->shift < 0 ? ticks >> -clock->shift : ticks << clock->shift;
         time = clock->time_ns +
                (uint64_t)((unsigned __int128)ticks * clock->scale >> 32);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
