@@ -20,12 +20,12 @@ void vmmig__page_search_rewind(struct vmmig__page_search *search)
     search->page = 0;
 }
 
-/* The first page in [from, limit) that is dirty and has content, or limit. */
+/* The first page in [from, limit) that is pending and has content, or limit. */
 static uint64_t find_page(const struct vmmig_block *block, uint64_t from,
                           uint64_t limit)
 {
     while (from < limit) {
-        uint64_t page = vmmig__bitmap_find(block->dirty, from, limit);
+        uint64_t page = vmmig__bitmap_find(block->pending, from, limit);
 
         if (page == limit)
             return limit;
@@ -46,7 +46,7 @@ static bool claim_in(struct vmmig_block *block, uint64_t from, uint64_t limit,
         uint64_t end = MIN(limit, first + MIN(maximum, limit - first));
 
         end = vmmig__bitmap_find(block->unused, first, end);
-        count = vmmig__bitmap_claim(block->dirty, first, end);
+        count = vmmig__bitmap_claim(block->pending, first, end);
         if (count > 0)
             break;
         /* Another thread was faster, or the page became unused. */
@@ -99,12 +99,12 @@ uint64_t vmmig__page_search_pending(const struct vmmig__page_search *search)
         if (passes_over(search, block))
             continue;
         for (uint64_t w = 0; w < vmmig__bitmap_words(block->page_count); w++) {
-            uint64_t dirty =
-                atomic_load_explicit(&block->dirty[w], memory_order_relaxed);
+            uint64_t pending =
+                atomic_load_explicit(&block->pending[w], memory_order_relaxed);
             uint64_t unused =
                 atomic_load_explicit(&block->unused[w], memory_order_relaxed);
 
-            pages += (uint64_t)__builtin_popcountll(dirty & ~unused);
+            pages += (uint64_t)__builtin_popcountll(pending & ~unused);
         }
     }
     return pages;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The next pages to send, in address order, block after block.
+ * The next pages to send, in address order, block after block: those that are
+ * pending in this round. What is marked meanwhile belongs to the next one.
  *
- * Each thread that sends has its own search (its place in memory); the dirty
- * bitmaps are shared, and a claim gives every page to exactly one of them.
+ * Each thread that sends has its own search (its place in memory); the bitmaps
+ * are shared, and a claim gives every page to exactly one of them.
  */
 #ifndef VMMIG_RAM_PAGE_SEARCH_H
 #define VMMIG_RAM_PAGE_SEARCH_H
@@ -30,9 +31,9 @@ void vmmig__page_search_rewind(struct vmmig__page_search *search);
  * vmmig__page_search_claim:
  * @maximum_pages: at most this many, not 0
  *
- * Claims the next run of dirty pages that have content, and notes it in the
+ * Claims the next run of pending pages that have content, and notes it in the
  * block's `claimed` if there is one. Goes round once. False when nothing is
- * dirty.
+ * pending.
  */
 bool vmmig__page_search_claim(struct vmmig__page_search *search,
                               uint64_t maximum_pages,

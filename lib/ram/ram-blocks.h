@@ -36,10 +36,11 @@ struct vmmig_block {
     uint32_t flags; /* VMMIG_BLOCK_... */
     uint32_t index; /* its place in vmmig__ram_blocks_get() */
 
-    vmmig__bitmap_word *dirty;  /* written and not yet taken for sending */
+    vmmig__bitmap_word *dirty;  /* marked as written since the last sync */
     vmmig__bitmap_word *unused; /* have no content: neither read nor sent */
 
     /* Of a session; NULL outside of one. */
+    vmmig__bitmap_word *pending;  /* source: to be sent in this round */
     vmmig__bitmap_word *claimed;  /* source: taken since the last commit */
     vmmig__bitmap_word *received; /* destination: landed */
 };

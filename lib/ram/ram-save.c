@@ -34,28 +34,24 @@ bool vmmig__ram_save_prepare(void *data, vmmig_error **error)
     return true;
 }
 
-/* What was dirty before says nothing about a new destination: it has no page
- * yet. */
-static bool make_all_dirty(struct vmmig_block *block, vmmig_error **error)
+/* Everything is pending: what was marked before says nothing about a new
+ * destination, which has no page yet. */
+static bool begin_with_all(struct vmmig_block *block, vmmig_error **error)
 {
+    g_free(block->pending);
     g_free(block->claimed);
+    block->pending = vmmig__bitmap_new(block->page_count);
     block->claimed = vmmig__bitmap_new(block->page_count);
-    if (!block->claimed)
+    if (!block->pending || !block->claimed)
         return vmmig__fail(error, VMMIG_ERROR_SYSTEM,
-                           "block \"%s\": no memory for the bitmap of pages "
+                           "block \"%s\": no memory for the bitmaps of pages "
                            "under way",
                            block->name);
-    vmmig__bitmap_set(block->dirty, 0, block->page_count);
+    /* A mark that this clears was made after its store, and the page is read
+     * after this. */
+    vmmig__bitmap_clear(block->dirty, 0, block->page_count);
+    vmmig__bitmap_set(block->pending, 0, block->page_count);
     return true;
-}
-
-/* From here on written pages count for the dirty rate. */
-static void note_sync(struct vmmig__ram_save *save, uint64_t dirty_pages,
-                      uint64_t now_us)
-{
-    save->dirty_at_sync = dirty_pages;
-    save->claimed_at_sync = save->claimed;
-    save->synced_us = now_us;
 }
 
 bool vmmig__ram_save_setup(void *data, struct vmmig_writer *out,
@@ -67,7 +63,7 @@ bool vmmig__ram_save_setup(void *data, struct vmmig_writer *out,
 
     blocks = vmmig__ram_blocks_get(ram->blocks, &count);
     for (uint32_t i = 0; i < count; i++) {
-        if (!make_all_dirty(blocks[i], error))
+        if (!begin_with_all(blocks[i], error))
             return false;
     }
     ram->save.last_block.block = NULL;
@@ -75,8 +71,7 @@ bool vmmig__ram_save_setup(void *data, struct vmmig_writer *out,
         .blocks = ram->blocks,
         .ignore_shared = ram->settings.ignore_shared,
     };
-    note_sync(&ram->save, vmmig__page_search_pending(&ram->save.search),
-              vmmig__clock_now_us(ram->clock));
+    ram->save.synced_us = vmmig__clock_now_us(ram->clock);
 
     vmmig__put_block_list(out, vmmig__ram_blocks_bytes(ram->blocks));
     for (uint32_t i = 0; i < count; i++) {
@@ -95,22 +90,46 @@ bool vmmig__ram_save_setup(void *data, struct vmmig_writer *out,
 
 /* -- how much is left */
 
-/* Pages written between the last sync and this one: those dirty now, but for
- * those that were dirty then and have not been claimed since. */
-static void measure_dirty_rate(struct vmmig__ram *ram, uint64_t dirty_pages)
+/* Moves the marks of a block into the round that begins; how many there were. */
+static uint64_t take_marks(struct vmmig_block *block)
 {
-    struct vmmig__ram_save *save = &ram->save;
-    uint64_t now_us = vmmig__clock_now_us(ram->clock);
-    uint64_t elapsed_us = now_us - save->synced_us;
-    uint64_t total = dirty_pages + (save->claimed - save->claimed_at_sync);
-    /* Pages that became unused make it less than nothing. */
-    uint64_t written =
-        total > save->dirty_at_sync ? total - save->dirty_at_sync : 0;
+    uint64_t words = vmmig__bitmap_words(block->page_count), pages = 0;
 
+    for (uint64_t i = 0; i < words; i++) {
+        uint64_t bits;
+
+        if (!atomic_load_explicit(&block->dirty[i], memory_order_relaxed))
+            continue;
+        bits = atomic_exchange_explicit(&block->dirty[i], 0,
+                                        memory_order_acq_rel);
+        atomic_fetch_or_explicit(&block->pending[i], bits,
+                                 memory_order_release);
+        pages += (uint64_t)__builtin_popcountll(bits);
+    }
+    return pages;
+}
+
+/* A dirty sync: asks the sources, and begins a round with what was written. */
+static bool synchronize(struct vmmig__ram *ram, vmmig_error **error)
+{
+    struct vmmig_block *const *blocks;
+    uint64_t now_us, elapsed_us, written = 0;
+    uint32_t count;
+
+    if (ram->sources && !vmmig__dirty_sources_collect(ram->sources, error))
+        return false;
+    blocks = vmmig__ram_blocks_get(ram->blocks, &count);
+    for (uint32_t i = 0; i < count; i++)
+        written += take_marks(blocks[i]);
+    now_us = vmmig__clock_now_us(ram->clock);
+    elapsed_us = now_us - ram->save.synced_us;
+    ram->save.synced_us = now_us;
     if (elapsed_us > 0)
         store_counter(&ram->counters.dirty_pages_per_s,
                       (uint64_t)((double)written * 1e6 / (double)elapsed_us));
-    note_sync(save, dirty_pages, now_us);
+    atomic_fetch_add_explicit(&ram->counters.dirty_sync_count, 1,
+                              memory_order_relaxed);
+    return true;
 }
 
 bool vmmig__ram_save_query_pending(void *data, bool exact,
@@ -120,15 +139,9 @@ bool vmmig__ram_save_query_pending(void *data, bool exact,
     struct vmmig__ram *ram = data;
     uint64_t pages, bytes;
 
-    if (exact && ram->sources &&
-        !vmmig__dirty_sources_collect(ram->sources, error))
+    if (exact && !synchronize(ram, error))
         return false;
     pages = vmmig__page_search_pending(&ram->save.search);
-    if (exact) {
-        atomic_fetch_add_explicit(&ram->counters.dirty_sync_count, 1,
-                                  memory_order_relaxed);
-        measure_dirty_rate(ram, pages);
-    }
     bytes = pages << vmmig__ram_blocks_page_shift(ram->blocks);
     store_counter(&ram->counters.remaining_bytes, bytes);
     ret_pending->precopy_bytes = ram->settings.postcopy ? 0 : bytes;
@@ -161,7 +174,7 @@ static void note_claim(struct vmmig__ram *ram, uint64_t page_count)
                   remaining - MIN(remaining, bytes));
 }
 
-/* Claims and submits one run; *ret_found is false when nothing is dirty. */
+/* Claims and submits one run; *ret_found is false when nothing is pending. */
 static bool send_run(struct vmmig__ram *ram,
                      const struct vmmig__page_sink *sink,
                      uint64_t maximum_pages, bool *ret_found,
@@ -173,11 +186,10 @@ static bool send_run(struct vmmig__ram *ram,
         vmmig__page_search_claim(&ram->save.search, maximum_pages, &run);
     if (!*ret_found)
         return true;
-    ram->save.claimed += run.page_count;
     note_claim(ram, run.page_count);
     if (run.is_repeated) {
-        /* Marked by the host while the round goes on. On channels that are not
-         * ordered against each other the older content could come last. */
+        /* A sync fell into the round. On channels that are not ordered against
+         * each other the older content could come last. */
         if (!sync_and_commit(ram, sink, error))
             return false;
         vmmig__bitmap_set(run.block->claimed, run.first_page, run.page_count);
@@ -203,7 +215,7 @@ get_sink(struct vmmig__ram *ram, struct vmmig_writer *out,
     return &main_sink->sink;
 }
 
-/* Sends until nothing is dirty, or until @budget_bytes or @deadline_us have
+/* Sends until nothing is pending, or until @budget_bytes or @deadline_us have
  * been used up. */
 static bool send_pages(struct vmmig__ram *ram,
                        const struct vmmig__page_sink *sink,
@@ -268,42 +280,39 @@ bool vmmig__ram_save_complete(void *data, struct vmmig_writer *out,
 
 /* -- how it ends */
 
-/* Empties `claimed`, into `dirty` where @put_back says so. */
-static void empty_claimed(struct vmmig_block *block, bool put_back)
+/* Empties a bitmap of pages that were not sent: they are dirty again. */
+static void put_back(struct vmmig_block *block, vmmig__bitmap_word *bitmap)
 {
     uint64_t words = vmmig__bitmap_words(block->page_count);
 
-    for (uint64_t i = 0; block->claimed && i < words; i++) {
-        vmmig__bitmap_word *word = &block->claimed[i];
-        uint64_t bits;
+    for (uint64_t i = 0; bitmap && i < words; i++) {
+        uint64_t bits =
+            atomic_exchange_explicit(&bitmap[i], 0, memory_order_acq_rel);
 
-        if (!atomic_load_explicit(word, memory_order_relaxed))
-            continue;
-        bits = atomic_exchange_explicit(word, 0, memory_order_acq_rel);
-        if (put_back)
-            atomic_fetch_or_explicit(&block->dirty[i], bits,
-                                     memory_order_release);
+        atomic_fetch_or_explicit(&block->dirty[i], bits, memory_order_release);
     }
 }
 
-static void empty_all_claimed(struct vmmig__ram *ram, bool put_back)
+void vmmig__ram_save_commit_round(struct vmmig__ram *ram)
+{
+    struct vmmig_block *const *blocks;
+    uint32_t count;
+
+    blocks = vmmig__ram_blocks_get(ram->blocks, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (blocks[i]->claimed)
+            vmmig__bitmap_clear(blocks[i]->claimed, 0, blocks[i]->page_count);
+    }
+}
+
+void vmmig__ram_save_abort_round(struct vmmig__ram *ram)
 {
     struct vmmig_block *const *blocks;
     uint32_t count;
 
     blocks = vmmig__ram_blocks_get(ram->blocks, &count);
     for (uint32_t i = 0; i < count; i++)
-        empty_claimed(blocks[i], put_back);
-}
-
-void vmmig__ram_save_commit_round(struct vmmig__ram *ram)
-{
-    empty_all_claimed(ram, false);
-}
-
-void vmmig__ram_save_abort_round(struct vmmig__ram *ram)
-{
-    empty_all_claimed(ram, true);
+        put_back(blocks[i], blocks[i]->claimed);
 }
 
 void vmmig__ram_save_set_committed(struct vmmig__ram *ram)
@@ -311,13 +320,26 @@ void vmmig__ram_save_set_committed(struct vmmig__ram *ram)
     ram->save.is_committed = true;
 }
 
+/* What the attempt never came to send. */
+static void put_back_pending(struct vmmig__ram *ram)
+{
+    struct vmmig_block *const *blocks;
+    uint32_t count;
+
+    blocks = vmmig__ram_blocks_get(ram->blocks, &count);
+    for (uint32_t i = 0; i < count; i++)
+        put_back(blocks[i], blocks[i]->pending);
+}
+
 void vmmig__ram_save_end(struct vmmig__ram *ram)
 {
     if (!ram->save.is_started)
         return;
     ram->save.is_started = false;
-    if (!ram->save.is_committed)
+    if (!ram->save.is_committed) {
         vmmig__ram_save_abort_round(ram);
+        put_back_pending(ram);
+    }
     if (!ram->sources)
         return;
     if (ram->save.is_committed)
@@ -335,6 +357,8 @@ void vmmig__ram_save_cleanup(void *data)
 
     vmmig__ram_save_end(ram);
     blocks = vmmig__ram_blocks_get(ram->blocks, &count);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        g_clear_pointer(&blocks[i]->pending, g_free);
         g_clear_pointer(&blocks[i]->claimed, g_free);
+    }
 }

@@ -2,8 +2,8 @@
 /*
  * The source's side of RAM: setup, rounds, the rest. See ram.h.
  *
- * What an attempt does to the dirty bits: a page is claimed (dirty to
- * `claimed`), submitted to the sink, and forgotten by a commit when the sink
+ * What an attempt does to the dirty bits: a sync makes what was marked pending,
+ * a page is claimed (pending to `claimed`), submitted to the sink, and forgotten by a commit when the sink
  * has been synced. An abort puts back what has not been committed. What the
  * dirty sources lost to the attempt they get back unless it succeeded.
  */
@@ -16,14 +16,14 @@
  * The callbacks of vmmig__ram_ops, in the order of an attempt.
  *
  * prepare: starts the dirty sources (under the host's lock).
- * setup: marks every page dirty and writes the block list.
+ * setup: makes every page pending and writes the block list.
  * query_pending: with @exact collects from the sources first: a dirty sync,
  *   which begins a round. Bytes count as postcopy_bytes with postcopy on, else
  *   as precopy_bytes.
- * iterate: a PART: pages until nothing is dirty, @budget_bytes have been
- *   written or about 50 ms have passed. When nothing is dirty any more it syncs
+ * iterate: a PART: pages until nothing is pending, @budget_bytes have been
+ *   written or about 50 ms have passed. When nothing is pending any more it syncs
  *   the sink, commits the round, and @ret_done is true.
- * complete: the END: all that is dirty. The guest stands, and the last
+ * complete: the END: all that is pending. The guest stands, and the last
  *   query_pending was an exact one after the stop.
  * cleanup: however it ended; what vmmig__ram_save_end() has not done yet.
  */

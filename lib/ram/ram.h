@@ -47,10 +47,7 @@ struct vmmig__ram_save {
     bool is_committed; /* the guest lives over there: nothing is given back */
     struct vmmig__page_search search;
     struct vmmig__last_block last_block; /* CONTINUE, of the main channel */
-    uint64_t claimed;                    /* pages taken in this attempt */
-    /* The last dirty sync (or the setup): when it was, how many pages were
-     * dirty then, and what `claimed` was. */
-    uint64_t synced_us, dirty_at_sync, claimed_at_sync;
+    uint64_t synced_us;                  /* when this round began */
 };
 
 struct vmmig__ram_load {
