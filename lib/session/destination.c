@@ -169,16 +169,32 @@ static bool take_command(void *data, struct vmmig_reader *in,
 
 /* -- loading ---------------------------------------------------------------- */
 
+/* Behind EOF nothing is left that the guest needs: a description that is cut, or
+ * nonsense, is worth a line in the log. */
+static void read_description(struct destination *destination)
+{
+    vmmig_error *error = NULL;
+    bool present;
+
+    if (vmmig__skip_vm_description(destination->in, &present, &error))
+        return;
+    vmmig__log(&destination->machine->host.log, VMMIG_LOG_INFO,
+               "all of the guest is there, but its description is not: %s",
+               vmmig_error_message(error));
+    vmmig_error_free(error);
+}
+
 static bool read_stream(struct destination *destination, vmmig_error **error)
 {
-    bool end = false, described;
+    bool end = false;
 
     while (!end) {
         if (!vmmig__session_check(destination->session, error) ||
             !vmmig__load_record(&destination->loader, &end, error))
             return false;
     }
-    return vmmig__skip_vm_description(destination->in, &described, error);
+    read_description(destination);
+    return vmmig__session_check(destination->session, error);
 }
 
 /* From here on nobody waits for the channel, so a cancel leaves it alone: the
