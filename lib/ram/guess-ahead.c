@@ -2,9 +2,14 @@
 #include "ram/guess-ahead.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bytes.h"
 #include "ram/received-pages.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 enum {
     FIRST_GUESS = 16,
@@ -21,6 +26,7 @@ struct guess {
     uint64_t page;  /* of the unit that is being read */
     uint64_t at;    /* bytes of it that are there, its word included */
     uint64_t ahead; /* units after it that the present read may fill */
+    uint64_t populated_until; /* a page; what comes before is mapped */
     uint64_t right; /* words that were guessed right so far */
     uint64_t wrong_bytes; /* that had to be taken back */
     uint8_t words[MAX_GUESS + 1][VMMIG__RAM_WORD_BYTES];
@@ -191,6 +197,23 @@ static void learn(struct guess *guess)
     load->guess_pause = load->guess_backoff;
 }
 
+/*
+ * Lets the kernel map what the next read may fill, in one call: a fault for each
+ * page, inside of the read, costs as much as the copy. Where it cannot, or will
+ * not, the faults come as they always did.
+ */
+static void populate(struct guess *guess)
+{
+    uint64_t first = MAX(guess->page, guess->populated_until);
+    uint64_t limit = guess->page + guess->ahead + 1;
+
+    if (first >= limit)
+        return;
+    madvise(page_memory(guess, first), (limit - first) * guess->page_bytes,
+            MADV_POPULATE_WRITE);
+    guess->populated_until = limit;
+}
+
 bool vmmig__load_guessing_ahead(struct vmmig__ram *ram,
                                 struct vmmig_reader *in,
                                 struct vmmig_block *block, uint64_t *page,
@@ -206,6 +229,7 @@ bool vmmig__load_guessing_ahead(struct vmmig__ram *ram,
     guess.page_bytes = vmmig__ram_blocks_page_bytes(ram->blocks);
     guess.page = *page;
     guess.at = VMMIG__RAM_WORD_BYTES; /* its word has been read */
+    guess.populated_until = 0;
     guess.right = 0;
     guess.wrong_bytes = 0;
     if (ram->load.guess_pages == 0)
@@ -215,6 +239,7 @@ bool vmmig__load_guessing_ahead(struct vmmig__ram *ram,
         uint32_t count;
 
         guess.ahead = guessable(&guess);
+        populate(&guess);
         count = make_parts(&guess, parts);
         if (!vmmig__reader_read_ahead(in, parts, count, &length, error) ||
             !take_stock(&guess, length, &is_over, error)) {
