@@ -263,20 +263,33 @@ vmmig__vm_description_get_text(const struct vmmig__vm_description *description)
     return g_strconcat(description->text->str, "]}", NULL);
 }
 
+/* Tools look for the text at the end of a file, at the first brace behind the
+ * last zero byte. Whether they would find one in the length instead. */
+static bool has_brace(uint32_t length)
+{
+    for (; (length & 0xff) != 0; length >>= 8)
+        if ((length & 0xff) == '{')
+            return true;
+    return false;
+}
+
 void vmmig__put_vm_description(struct vmmig_writer *writer,
                                const struct vmmig__vm_description *description)
 {
-    char *text = description ? vmmig__vm_description_get_text(description)
+    char *json = description ? vmmig__vm_description_get_text(description)
                              : g_strdup("");
-    size_t length = strlen(text);
+    GString *text = g_string_new(json);
 
+    g_free(json);
     /* Nobody needs it to load the guest: too long a text is left out. */
-    if (length > VMMIG__MAX_DESCRIPTION_BYTES)
-        length = 0;
+    if (text->len > VMMIG__MAX_DESCRIPTION_BYTES)
+        g_string_truncate(text, 0);
+    while (has_brace((uint32_t)text->len))
+        g_string_append_c(text, ' ');
     vmmig_writer_put_u8(writer, VMMIG__RECORD_DESCRIPTION);
-    vmmig_writer_put_u32(writer, (uint32_t)length);
-    vmmig_writer_put_bytes(writer, text, length);
-    g_free(text);
+    vmmig_writer_put_u32(writer, (uint32_t)text->len);
+    vmmig_writer_put_bytes(writer, text->str, text->len);
+    g_string_free(text, TRUE);
 }
 
 bool vmmig__skip_vm_description(struct vmmig_reader *reader, bool *ret_present,

@@ -64,7 +64,8 @@ void vmmig__vm_description_end_subsection(
 char *
 vmmig__vm_description_get_text(const struct vmmig__vm_description *description);
 
-/* The record: 06, length, text. It follows EOF. @description NULL: length 0. */
+/* The record: 06, length, text, and where tools need it spaces behind the text.
+ * It follows EOF. @description NULL: length 0. */
 void vmmig__put_vm_description(struct vmmig_writer *writer,
                                const struct vmmig__vm_description *description);
 

@@ -124,6 +124,71 @@ START_TEST(record_has_the_length_of_the_text)
 }
 END_TEST
 
+/* A described machine whose text is so long. */
+static void describe_in(size_t length)
+{
+    char *text, *name;
+    size_t more;
+
+    vmmig__vm_description_free(description);
+    description = vmmig__vm_description_new(NULL, 4096);
+    vmmig__vm_description_add_opaque(description, "", 0, 1);
+    text = vmmig__vm_description_get_text(description);
+    more = length - strlen(text);
+    g_free(text);
+    vmmig__vm_description_free(description);
+
+    name = g_strnfill(more, 'n');
+    description = vmmig__vm_description_new(NULL, 4096);
+    vmmig__vm_description_add_opaque(description, name, 0, 1);
+    g_free(name);
+    text = vmmig__vm_description_get_text(description);
+    ck_assert_uint_eq(strlen(text), length);
+    g_free(text);
+}
+
+/* Where a tool that has only the file looks for the text. */
+static size_t first_brace(const uint8_t *data, size_t length)
+{
+    const uint8_t *zero = memrchr(data, 0, length);
+    const uint8_t *from = zero ? zero : data;
+
+    return (size_t)((const uint8_t *)memchr(
+                        from, '{', length - (size_t)(from - data)) -
+                    data);
+}
+
+START_TEST(length_has_no_brace_where_a_tool_would_see_it)
+{
+    static const struct {
+        size_t text, sent;
+    } cases[] = {
+        {0x17a, 0x17a},     {0x17b, 0x17c},     {0x17c, 0x17c},
+        {0x7b00, 0x7b00},   {0x7b01, 0x7c00},   {0x7bff, 0x7c00},
+        {0x7b7b, 0x7c00},   {0x1017b, 0x1017c}, {0x17a7b, 0x17a7c},
+        {0x17b01, 0x17c00}, {0x17b00, 0x17b00},
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const uint8_t *data;
+        uint64_t length;
+
+        describe_in(cases[i].text);
+        vmmig_writer_put_u8(writer, VMMIG__RECORD_EOF);
+        vmmig__put_vm_description(writer, description);
+        data = vmmig__writer_get_bytes(writer, &length);
+        ck_assert_uint_eq(length, 6 + cases[i].sent);
+        ck_assert_uint_eq(first_brace(data, length), 6);
+        ck_assert_int_eq(data[1], VMMIG__RECORD_DESCRIPTION);
+        ck_assert_uint_eq((size_t)data[2] << 24 | (size_t)data[3] << 16 |
+                              (size_t)data[4] << 8 | data[5],
+                          cases[i].sent);
+        vmmig__writer_clear(writer);
+    }
+}
+END_TEST
+
 START_TEST(record_is_read_over)
 {
     bool present = false;
@@ -180,6 +245,7 @@ int main(void)
     tcase_add_test(tcase, layout_without_fields_can_have_subsections);
     tcase_add_test(tcase, names_are_escaped);
     tcase_add_test(tcase, record_has_the_length_of_the_text);
+    tcase_add_test(tcase, length_has_no_brace_where_a_tool_would_see_it);
     tcase_add_test(tcase, record_is_read_over);
     tcase_add_test(tcase, stream_may_end_without_it);
     tcase_add_test(tcase, record_has_a_limit);
