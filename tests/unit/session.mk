@@ -17,3 +17,17 @@ tests_fault_check_fault_points_SOURCES = \
 tests_fault_check_fault_points_CPPFLAGS = $(session_cppflags)
 tests_fault_check_fault_points_CFLAGS = $(unit_cflags)
 tests_fault_check_fault_points_LDADD = $(unit_ldadd)
+
+unit_tests += tests/session/check-hostile-streams
+tests_session_check_hostile_streams_SOURCES = \
+	tests/session/check-hostile-streams.c $(toy_vm)
+tests_session_check_hostile_streams_CPPFLAGS = $(session_cppflags)
+tests_session_check_hostile_streams_CFLAGS = $(unit_cflags)
+tests_session_check_hostile_streams_LDADD = $(unit_ldadd)
+
+unit_tests += tests/session/check-ownership
+tests_session_check_ownership_SOURCES = \
+	tests/session/check-ownership.c $(toy_vm)
+tests_session_check_ownership_CPPFLAGS = $(session_cppflags)
+tests_session_check_ownership_CFLAGS = $(unit_cflags)
+tests_session_check_ownership_LDADD = $(unit_ldadd)
