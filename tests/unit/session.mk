@@ -31,3 +31,9 @@ tests_session_check_ownership_SOURCES = \
 tests_session_check_ownership_CPPFLAGS = $(session_cppflags)
 tests_session_check_ownership_CFLAGS = $(unit_cflags)
 tests_session_check_ownership_LDADD = $(unit_ldadd)
+
+unit_tests += tests/session/check-cancel
+tests_session_check_cancel_SOURCES = tests/session/check-cancel.c $(toy_vm)
+tests_session_check_cancel_CPPFLAGS = $(session_cppflags)
+tests_session_check_cancel_CFLAGS = $(unit_cflags)
+tests_session_check_cancel_LDADD = $(unit_ldadd)
