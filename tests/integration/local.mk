@@ -16,6 +16,7 @@ check_PROGRAMS += tests/integration/readme-example
 nodist_tests_integration_readme_example_SOURCES = \
 	tests/integration/readme-example.c
 tests_integration_readme_example_CPPFLAGS = -I$(top_srcdir)/include
+tests_integration_readme_example_CFLAGS = $(guest_thread_cflags)
 tests_integration_readme_example_LDADD = libvmmigrate.la
 tests/integration/readme-example.c: README
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) \
