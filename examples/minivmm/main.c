@@ -45,7 +45,7 @@ struct life {
     struct vm *vm;
     struct migration *migration;
     struct qmp_context qmp_context;
-    struct qmp_server *qmp; /* set once before the guest starts; or NULL */
+    struct qmp_server *qmp; /* set once before others can see it; or NULL */
     struct progress *progress;
     int wake_fd, signal_fd;
     gint64 migrate_at_us; /* --migrate is still to be begun; 0: no */
@@ -363,8 +363,7 @@ static int end(struct life *life, int exit_status)
     struct workload_counters counters = {0};
     GError *error = NULL;
 
-    qmp_server_free(life->qmp);
-    life->qmp = NULL;
+    qmp_server_stop(life->qmp);
     if (life->vm && !vm_close(life->vm, &error)) {
         /* Threads still use what would be freed. */
         complain(error);
@@ -375,6 +374,7 @@ static int end(struct life *life, int exit_status)
     if (life->vm)
         vm_get_counters(life->vm, &counters);
     vm_free(life->vm);
+    qmp_server_free(life->qmp);
     progress_free(life->progress);
     serial_free(life->serial);
     guest_memory_unmap(&life->ram);
@@ -399,7 +399,8 @@ int main(int argc, char **argv)
 
     switch (command_line_parse(&life.line, argc, argv, &error)) {
     case COMMAND_LINE_RUN:
-        if (!make(&life, &error) || !begin(&life, &error)) {
+        if (!make(&life, &error) || !begin(&life, &error) ||
+            (life.qmp && !qmp_server_start(life.qmp, &error))) {
             bool is_wrong = vmmig_error_code(error) == VMMIG_ERROR_INVALID;
 
             complain(error);

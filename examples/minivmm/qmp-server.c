@@ -38,8 +38,10 @@ struct qmp_server {
     void *data;                         /* set once before the thread starts */
     char *path;                         /* set once before the thread starts */
     char *greeting;                     /* set once before the thread starts */
-    int listen_fd, wake_fd;             /* set once before the thread starts */
+    int listen_fd;                      /* not changed while there is a thread */
+    int wake_fd;                        /* set once before the thread starts */
     pthread_t thread;
+    bool has_thread;    /* the owner's */
     GPtrArray *clients; /* the qmp thread's */
     atomic_bool stopping;
     pthread_mutex_t mutex;
@@ -510,20 +512,6 @@ static char *make_greeting(JsonNode *version)
     return line;
 }
 
-static void free_parts(struct qmp_server *server)
-{
-    g_ptr_array_unref(server->clients);
-    close(server->listen_fd);
-    if (server->wake_fd >= 0)
-        close(server->wake_fd);
-    unlink(server->path);
-    g_free(server->path);
-    g_free(server->greeting);
-    g_string_free(server->events, TRUE);
-    pthread_mutex_destroy(&server->mutex);
-    g_free(server);
-}
-
 struct qmp_server *qmp_server_new(const char *path,
                                   const struct qmp_command *commands,
                                   void *data, JsonNode *version,
@@ -531,7 +519,7 @@ struct qmp_server *qmp_server_new(const char *path,
 {
     struct qmp_server *server;
     char *greeting = make_greeting(version);
-    int result, fd = listen_at(path, error);
+    int fd = listen_at(path, error);
 
     if (fd < 0) {
         g_free(greeting);
@@ -547,26 +535,56 @@ struct qmp_server *qmp_server_new(const char *path,
     server->clients = g_ptr_array_new_with_free_func(free_client);
     server->events = g_string_new(NULL);
     pthread_mutex_init(&server->mutex, NULL);
-    result = server->wake_fd < 0
-                 ? errno
-                 : pthread_create(&server->thread, NULL, serve, server);
-    if (result != 0) {
-        fail_errno(error, result, "starting the QMP server");
-        free_parts(server);
+    if (server->wake_fd < 0) {
+        fail_errno(error, errno, "making a descriptor for the QMP server");
+        qmp_server_free(server);
         return NULL;
     }
-    pthread_setname_np(server->thread, "qmp");
     return server;
+}
+
+bool qmp_server_start(struct qmp_server *server, GError **error)
+{
+    int result = pthread_create(&server->thread, NULL, serve, server);
+
+    if (result != 0)
+        return fail_errno(error, result, "starting the QMP server");
+    server->has_thread = true;
+    pthread_setname_np(server->thread, "qmp");
+    return true;
+}
+
+void qmp_server_stop(struct qmp_server *server)
+{
+    if (!server)
+        return;
+    atomic_store_explicit(&server->stopping, true, memory_order_release);
+    if (server->has_thread) {
+        eventfd_write(server->wake_fd, 1);
+        pthread_join(server->thread, NULL);
+        server->has_thread = false;
+    }
+    g_ptr_array_set_size(server->clients, 0);
+    if (server->listen_fd >= 0) {
+        close(server->listen_fd);
+        unlink(server->path);
+    }
+    server->listen_fd = -1;
 }
 
 void qmp_server_free(struct qmp_server *server)
 {
     if (!server)
         return;
-    atomic_store_explicit(&server->stopping, true, memory_order_release);
-    eventfd_write(server->wake_fd, 1);
-    pthread_join(server->thread, NULL);
-    free_parts(server);
+    qmp_server_stop(server);
+    g_ptr_array_unref(server->clients);
+    if (server->wake_fd >= 0)
+        close(server->wake_fd);
+    g_free(server->path);
+    g_free(server->greeting);
+    g_string_free(server->events, TRUE);
+    pthread_mutex_destroy(&server->mutex);
+    g_free(server);
 }
 
 void qmp_server_send_event(struct qmp_server *server, const char *name,

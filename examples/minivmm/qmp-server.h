@@ -53,17 +53,24 @@ bool qmp_fail_type(GError **error, const char *name, const char *expected);
 /*
  * Listens at `path`, where a socket nobody uses any more is replaced. `version`
  * is what query-version says (transfer full). `commands` lives as long as the
- * server.
+ * server. Nobody is answered yet.
  */
 struct qmp_server *qmp_server_new(const char *path,
                                   const struct qmp_command *commands,
                                   void *data, JsonNode *version,
                                   GError **error);
 
+/* Starts the thread. */
+bool qmp_server_start(struct qmp_server *server, GError **error);
+
 /*
- * Runs no further command, hands out what is still to be said, hangs up, and
- * removes the socket. Waits for the thread. NULL is fine.
+ * Runs no further command, hands out what is still to be said, hangs up and
+ * removes the socket. Waits for the thread. Events may still be sent, to
+ * nobody. NULL is fine.
  */
+void qmp_server_stop(struct qmp_server *server);
+
+/* Stops it. NULL is fine. */
 void qmp_server_free(struct qmp_server *server);
 
 /* `data` (nullable): a JSON object. An event sent from within a command goes
