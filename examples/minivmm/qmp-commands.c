@@ -138,6 +138,8 @@ static JsonNode *query_guest(void *data, JsonObject *arguments, GError **error)
     JsonNode *node = new_return(&guest);
 
     vm_get_counters(context->vm, &counters);
+    json_object_set_string_member(guest, "machine",
+                                  vm_get_machine_name(context->vm));
     set_uint(guest, "passes", counters.passes);
     set_uint(guest, "pages-checked", counters.pages_checked);
     set_uint(guest, "errors", counters.errors);

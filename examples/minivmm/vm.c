@@ -82,6 +82,11 @@ static enum run_state settle(struct vm *vm)
     return load_state(vm);
 }
 
+const char *vm_get_machine_name(struct vm *vm)
+{
+    return vm->ops->name;
+}
+
 /* Under mutex. */
 static bool start_machine(struct vm *vm, GError **error)
 {

@@ -58,6 +58,9 @@ struct vmmig_machine *vm_get_vmmig(struct vm *vm);
 enum run_state vm_get_run_state(struct vm *vm);
 const char *vm_run_state_name(enum run_state state);
 
+/* What kind of machine it is, in one word. */
+const char *vm_get_machine_name(struct vm *vm);
+
 /* Zeros until there is a guest. Any thread; never waits. */
 void vm_get_counters(struct vm *vm, struct workload_counters *ret_counters);
 
