@@ -162,8 +162,9 @@ static bool take_workload_pair(void *data, const char *key, const char *value,
         config->fill = (uint32_t)choice;
         return true;
     }
-    return fail(error, "a workload has no '%s', only rate, span, write, fill, "
-                       "zero and seed",
+    return fail(error,
+                "a workload has no '%s', only rate, span, write, fill, "
+                "zero and seed",
                 key);
 }
 
@@ -214,8 +215,7 @@ static bool take_opaque_pair(void *data, const char *key, const char *value,
         return true;
     }
     return fail(error,
-                "a section has no '%s', only instance, version and bytes",
-                key);
+                "a section has no '%s', only instance, version and bytes", key);
 }
 
 static void free_opaque(void *data)
@@ -336,8 +336,7 @@ static bool take_opaque(struct command_line *line, const char *value,
     }
     if (section->name[0] == '\0' ||
         strlen(section->name) > MAX_BLOCK_NAME_BYTES) {
-        fail(error, "a section's name has 1 to %d bytes",
-             MAX_BLOCK_NAME_BYTES);
+        fail(error, "a section's name has 1 to %d bytes", MAX_BLOCK_NAME_BYTES);
         free_opaque(section);
         return false;
     }
@@ -361,15 +360,16 @@ static bool take_qmp(struct command_line *line, const char *value,
     if (!g_str_has_prefix(value, "unix:") || value[5] == '\0')
         return fail(error, "'%s' is not of the form unix:PATH", value);
     if (strlen(value + 5) >= sizeof address.sun_path)
-        return fail(error, "the path of a socket has at most %zu bytes, not %zu",
+        return fail(error,
+                    "the path of a socket has at most %zu bytes, not %zu",
                     sizeof address.sun_path - 1, strlen(value + 5));
     return take_text(&line->qmp_path, value + 5);
 }
 
 static bool check_address(const char *value, GError **error)
 {
-    static const char *const schemes[] = {"tcp:", "unix:", "fd:", "file:",
-                                          "exec:"};
+    static const char *const schemes[] = {
+        "tcp:", "unix:", "fd:", "file:", "exec:"};
     unsigned int i;
 
     for (i = 0; i < G_N_ELEMENTS(schemes); i++)
@@ -418,12 +418,12 @@ static bool take_migrate(struct command_line *line, const char *value,
     char *address;
     bool good;
 
-    if (after && !parse_number(after + strlen(separator), MAX_DELAY_MS,
-                               &number))
+    if (after &&
+        !parse_number(after + strlen(separator), MAX_DELAY_MS, &number))
         return fail(error, "after=%s is not a time in ms of at most one day",
                     after + strlen(separator));
-    address = after ? g_strndup(value, (gsize)(after - value))
-                    : g_strdup(value);
+    address =
+        after ? g_strndup(value, (gsize)(after - value)) : g_strdup(value);
     good = check_address(address, error) && take_text(&line->migrate, address);
     if (good)
         line->migrate_after_ms = (uint32_t)number;
@@ -584,8 +584,8 @@ static bool check(struct command_line *line, GError **error)
 
 static void set_defaults(struct command_line *line)
 {
-    *line = (struct command_line){.vcpu_count = 1,
-                                  .ram_kind = GUEST_MEMORY_MEMFD};
+    *line =
+        (struct command_line){.vcpu_count = 1, .ram_kind = GUEST_MEMORY_MEMFD};
     line->ram_id = g_strdup("ram");
     line->serial = g_strdup("stdio");
     line->opaque = g_ptr_array_new_with_free_func(free_opaque);
@@ -605,9 +605,8 @@ static bool complain(char **argv, int result, GError **error)
                 argument);
 }
 
-enum command_line_result command_line_parse(struct command_line *line,
-                                            int argc, char **argv,
-                                            GError **error)
+enum command_line_result command_line_parse(struct command_line *line, int argc,
+                                            char **argv, GError **error)
 {
     struct option options[G_N_ELEMENTS(rows) + 1] = {{NULL, 0, NULL, 0}};
     int result, index = 0;
@@ -615,10 +614,9 @@ enum command_line_result command_line_parse(struct command_line *line,
 
     set_defaults(line);
     for (i = 0; i < G_N_ELEMENTS(rows); i++)
-        options[i] = (struct option){.name = rows[i].name,
-                                     .has_arg = rows[i].argument
-                                                    ? required_argument
-                                                    : no_argument};
+        options[i] = (struct option){
+            .name = rows[i].name,
+            .has_arg = rows[i].argument ? required_argument : no_argument};
     optind = 0;
     while ((result = getopt_long(argc, argv, "+:", options, &index)) != -1) {
         const struct option_row *row = &rows[index];

@@ -48,8 +48,8 @@ struct command_line {
     char *qmp_path;    /* NULL: no QMP */
     char *incoming;    /* an address, "defer", or NULL: a new guest */
     bool paused;
-    char *uuid;        /* NULL: none */
-    char *migrate;     /* NULL: only when told to */
+    char *uuid;    /* NULL: none */
+    char *migrate; /* NULL: only when told to */
     uint32_t migrate_after_ms;
     char *settings; /* migration options, as vmmig_options_parse() takes them */
     bool progress;
@@ -62,9 +62,8 @@ enum command_line_result {
 };
 
 /* Fills `line` whatever it returns; command_line_clear() empties it. */
-enum command_line_result command_line_parse(struct command_line *line,
-                                            int argc, char **argv,
-                                            GError **error);
+enum command_line_result command_line_parse(struct command_line *line, int argc,
+                                            char **argv, GError **error);
 
 void command_line_clear(struct command_line *line);
 

@@ -4,7 +4,7 @@
 
 #include <stdarg.h>
 
-G_DEFINE_QUARK(minivmm-error, minivmm_error)
+G_DEFINE_QUARK(minivmm, minivmm_error)
 
 static void set_message(GError **error, char *message)
 {

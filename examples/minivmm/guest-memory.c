@@ -87,24 +87,23 @@ static bool open_backing(struct guest_memory *memory,
     g_return_val_if_reached(false);
 }
 
-bool guest_memory_map(struct guest_memory *memory,
-                      enum guest_memory_kind kind, const char *name,
-                      const char *path, uint64_t length_bytes, GError **error)
+bool guest_memory_map(struct guest_memory *memory, enum guest_memory_kind kind,
+                      const char *name, const char *path, uint64_t length_bytes,
+                      GError **error)
 {
     struct guest_memory made = GUEST_MEMORY_INIT;
-    int flags = kind == GUEST_MEMORY_ANON ? MAP_PRIVATE | MAP_ANONYMOUS
-                                          : MAP_SHARED;
+    int flags =
+        kind == GUEST_MEMORY_ANON ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     void *address;
 
     if (!open_backing(&made, kind, name, path, length_bytes, error)) {
         guest_memory_unmap(&made);
         return false;
     }
-    address = mmap(NULL, length_bytes, PROT_READ | PROT_WRITE, flags, made.fd,
-                   0);
+    address =
+        mmap(NULL, length_bytes, PROT_READ | PROT_WRITE, flags, made.fd, 0);
     if (address == MAP_FAILED) {
-        fail_errno(error, errno,
-                   "mapping %" G_GUINT64_FORMAT " bytes of %s",
+        fail_errno(error, errno, "mapping %" G_GUINT64_FORMAT " bytes of %s",
                    length_bytes,
                    kind == GUEST_MEMORY_FILE      ? path
                    : kind == GUEST_MEMORY_HUGETLB ? "huge pages"

@@ -24,23 +24,26 @@ enum guest_memory_kind {
 struct guest_memory {
     void *address;
     uint64_t length_bytes;
-    int fd;            /* -1: no file behind it */
-    bool has_content;  /* it was there before us, and is to be kept */
-    bool shared;       /* other processes can map the same file */
+    int fd;           /* -1: no file behind it */
+    bool has_content; /* it was there before us, and is to be kept */
+    bool shared;      /* other processes can map the same file */
 };
 
 /* Starts from here, so that guest_memory_unmap() takes one never mapped. */
-#define GUEST_MEMORY_INIT {.fd = -1}
+#define GUEST_MEMORY_INIT \
+    {                     \
+        .fd = -1          \
+    }
 
 /*
- * Maps `length_bytes` of zeros, for huge pages a multiple of theirs. `name` shows up in /proc. GUEST_MEMORY_FILE is
- * the file at `path`, other kinds ignore it: one that exists must have exactly
- * `length_bytes`, and its content is the guest's memory; one that does not is
- * made.
+ * Maps `length_bytes` of zeros, for huge pages a multiple of theirs. `name`
+ * shows up in /proc. GUEST_MEMORY_FILE is the file at `path`, other kinds
+ * ignore it: one that exists must have exactly `length_bytes`, and its content
+ * is the guest's memory; one that does not is made.
  */
-bool guest_memory_map(struct guest_memory *memory,
-                      enum guest_memory_kind kind, const char *name,
-                      const char *path, uint64_t length_bytes, GError **error);
+bool guest_memory_map(struct guest_memory *memory, enum guest_memory_kind kind,
+                      const char *name, const char *path, uint64_t length_bytes,
+                      GError **error);
 
 void guest_memory_unmap(struct guest_memory *memory);
 

@@ -35,8 +35,8 @@ struct json_stream {
     enum expectation after_string;
     char open[MAX_DEPTH]; /* the brackets that are open */
     unsigned int depth;
-    size_t word_start;      /* in text */
-    unsigned int hex_left;  /* digits to come */
+    size_t word_start;     /* in text */
+    unsigned int hex_left; /* digits to come */
     uint32_t hex;
     bool needs_low_surrogate;
     bool at_line_start;
@@ -278,8 +278,7 @@ static const char *take(struct json_stream *stream, char byte)
     g_return_val_if_reached(NULL);
 }
 
-static void make_mistake(struct json_stream *stream, char byte,
-                         const char *why)
+static void make_mistake(struct json_stream *stream, char byte, const char *why)
 {
     stream->on_mistake(stream->data, why);
     restart(stream);

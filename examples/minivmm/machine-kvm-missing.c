@@ -5,6 +5,7 @@
 
 const struct machine_ops *machine_find_kvm(GError **error)
 {
-    fail(error, "the machine kvm is not in this build: its guest is for x86-64");
+    fail(error,
+         "the machine kvm is not in this build: its guest is for x86-64");
     return NULL;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The machine `kvm`: the guest runs on vCPUs of the kernel, which also says what
- * they wrote. This file joins kvm-guest.c, which knows nothing of minivmm, with
- * the library.
+ * The machine `kvm`: the guest runs on vCPUs of the kernel, which also says
+ * what they wrote. This file joins kvm-guest.c, which knows nothing of minivmm,
+ * with the library.
  *
  * It moves as two blocks, RAM and the system area; a device with the interrupt
  * controllers, the timer and the clock; and the vCPUs.
@@ -124,8 +124,7 @@ static void *kvm_new(const struct machine_config *config, GError **error)
     board->data = config->data;
     board->system = (struct guest_memory)GUEST_MEMORY_INIT;
     if (!guest_memory_map(&board->system, GUEST_MEMORY_MEMFD, SYSTEM_ID, NULL,
-                          kvm_guest_system_bytes(ram_bytes,
-                                                 config->vcpu_count),
+                          kvm_guest_system_bytes(ram_bytes, config->vcpu_count),
                           error) ||
         !make_guest(board, config, error)) {
         kvm_free(board);
@@ -287,8 +286,8 @@ static bool kvm_attach(void *data, struct vmmig_machine *vmmig, GError **error)
         kvm_dirty_free(dirty);
         return false;
     }
-    return vmmig_machine_add_dirty_source(vmmig, kvm_dirty_get_ops(dirty), dirty,
-                                          kvm_dirty_free, error);
+    return vmmig_machine_add_dirty_source(vmmig, kvm_dirty_get_ops(dirty),
+                                          dirty, kvm_dirty_free, error);
 }
 
 static const struct machine_ops machine_kvm = {

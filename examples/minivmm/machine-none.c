@@ -215,7 +215,8 @@ static const struct vmmig_field timer_fields[] = {
     VMMIG_FIELD_UNUSED(8),
     VMMIG_FIELD_SINCE(2, VMMIG_I64, struct timer_state, clock_offset_ns),
 };
-static const struct vmmig_layout timer_layout = VMMIG_LAYOUT(2, 1, timer_fields);
+static const struct vmmig_layout timer_layout =
+    VMMIG_LAYOUT(2, 1, timer_fields);
 
 static bool none_attach(void *data, struct vmmig_machine *vmmig, GError **error)
 {
@@ -233,8 +234,8 @@ static bool none_attach(void *data, struct vmmig_machine *vmmig, GError **error)
     return machine->ram_block &&
            vmmig_machine_add_device(vmmig, &timer, error) &&
            attach_opaque(machine, vmmig, error) &&
-           vmmig_machine_add_dirty_source(vmmig, &marked_by_workers, NULL,
-                                          NULL, error);
+           vmmig_machine_add_dirty_source(vmmig, &marked_by_workers, NULL, NULL,
+                                          error);
 }
 
 const struct machine_ops machine_none = {

@@ -35,8 +35,8 @@ static void mark_written(void *data, uint32_t area, uint64_t offset_bytes,
                          uint64_t length_bytes)
 {
     struct soft_machine *machine = data;
-    struct vmmig_block *block = area == WORKLOAD_RAM ? machine->ram_block
-                                                     : machine->ledger_block;
+    struct vmmig_block *block =
+        area == WORKLOAD_RAM ? machine->ram_block : machine->ledger_block;
 
     /* What is prepared before there is a block counts as written anyway. */
     if (block)
@@ -161,13 +161,15 @@ static const struct vmmig_field clock_fields[] = {
     VMMIG_FIELD(VMMIG_U64, struct machine_clock_state, clock_ns),
     VMMIG_FIELD(VMMIG_U64, struct machine_clock_state, realtime_ns),
 };
-static const struct vmmig_layout clock_layout = VMMIG_LAYOUT(1, 1, clock_fields);
+static const struct vmmig_layout clock_layout =
+    VMMIG_LAYOUT(1, 1, clock_fields);
 
 static const struct vmmig_field state_fields[] = {
     VMMIG_FIELD(VMMIG_U32, struct soft_state, worker_count),
     VMMIG_FIELD_STRUCT(struct soft_state, clock, &clock_layout),
 };
-static const struct vmmig_layout state_layout = VMMIG_LAYOUT(1, 1, state_fields);
+static const struct vmmig_layout state_layout =
+    VMMIG_LAYOUT(1, 1, state_fields);
 
 static bool soft_attach(void *data, struct vmmig_machine *vmmig, GError **error)
 {
@@ -190,8 +192,8 @@ static bool soft_attach(void *data, struct vmmig_machine *vmmig, GError **error)
     machine->ledger_block = vmmig_machine_add_block(vmmig, &ledger, error);
     return machine->ledger_block &&
            vmmig_machine_add_device(vmmig, &device, error) &&
-           vmmig_machine_add_dirty_source(vmmig, &marked_by_workers, NULL,
-                                          NULL, error);
+           vmmig_machine_add_dirty_source(vmmig, &marked_by_workers, NULL, NULL,
+                                          error);
 }
 
 const struct machine_ops machine_soft = {

@@ -45,8 +45,7 @@ struct machine_ops {
     /* Not while the library can still call. NULL is fine. */
     void (*free)(void *machine);
     /* Registers memory, devices and where dirty pages come from. */
-    bool (*attach)(void *machine, struct vmmig_machine *vmmig,
-                   GError **error);
+    bool (*attach)(void *machine, struct vmmig_machine *vmmig, GError **error);
     bool (*start)(void *machine, GError **error);
     /* Once this returned true nothing writes guest memory. */
     bool (*stop)(void *machine, GError **error);

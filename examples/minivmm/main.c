@@ -51,7 +51,7 @@ struct life {
     gint64 migrate_at_us; /* --migrate is still to be begun; 0: no */
     bool migrate_begun;
     atomic_bool quit;
-    atomic_bool corrupt;     /* the guest found wrong memory */
+    atomic_bool corrupt; /* the guest found wrong memory */
     atomic_bool vcpu_failed;
 };
 
@@ -255,15 +255,15 @@ static bool begin(struct life *life, GError **error)
     if (line->incoming) {
         if (strcmp(line->incoming, "defer") == 0)
             return true;
-        if (!migration_start(life->migration, VMMIG_DESTINATION,
-                             line->incoming, error))
+        if (!migration_start(life->migration, VMMIG_DESTINATION, line->incoming,
+                             error))
             return false;
         say_where(life);
         return true;
     }
     if (line->migrate)
-        life->migrate_at_us = g_get_monotonic_time() +
-                              (gint64)line->migrate_after_ms * 1000;
+        life->migrate_at_us =
+            g_get_monotonic_time() + (gint64)line->migrate_after_ms * 1000;
     return line->paused || vm_cont(life->vm, error);
 }
 
@@ -392,8 +392,8 @@ static int end(struct life *life, int exit_status)
 
 int main(int argc, char **argv)
 {
-    struct life life = {.ram = GUEST_MEMORY_INIT, .wake_fd = -1,
-                        .signal_fd = -1};
+    struct life life = {
+        .ram = GUEST_MEMORY_INIT, .wake_fd = -1, .signal_fd = -1};
     GError *error = NULL;
     int exit_status = EXIT_SUCCESS;
 

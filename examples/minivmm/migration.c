@@ -30,8 +30,8 @@ static bool wants_events(struct migration *migration)
 static void emit_number(struct migration *migration, const char *event,
                         const char *member, uint64_t value)
 {
-    char *json = g_strdup_printf("{\"%s\": %" G_GUINT64_FORMAT "}", member,
-                                 value);
+    char *json =
+        g_strdup_printf("{\"%s\": %" G_GUINT64_FORMAT "}", member, value);
 
     migration->emit(migration->data, event, json);
     g_free(json);
@@ -39,8 +39,8 @@ static void emit_number(struct migration *migration, const char *event,
 
 static void emit_status(struct migration *migration, uint32_t status)
 {
-    char *json = g_strdup_printf("{\"status\": \"%s\"}",
-                                 vmmig_status_name(status));
+    char *json =
+        g_strdup_printf("{\"status\": \"%s\"}", vmmig_status_name(status));
 
     migration->emit(migration->data, "MIGRATION", json);
     g_free(json);
@@ -95,9 +95,8 @@ bool migration_start(struct migration *migration, uint32_t role,
                      const char *uri, GError **error)
 {
     struct vmmig_session *session;
-    bool good = role == VMMIG_SOURCE
-                    ? vm_check_outgoing(migration->vm, error)
-                    : vm_check_incoming(migration->vm, error);
+    bool good = role == VMMIG_SOURCE ? vm_check_outgoing(migration->vm, error)
+                                     : vm_check_incoming(migration->vm, error);
 
     if (!good)
         return false;
@@ -141,8 +140,7 @@ bool migration_set_options(struct migration *migration, const char *settings,
            vmmig_options_parse(vmmig_session_get_options(session), settings,
                                error);
     vmmig_session_unref(session);
-    return good &&
-           vmmig_options_parse(
-               vmmig_machine_get_options(vm_get_vmmig(migration->vm)),
-               settings, error);
+    return good && vmmig_options_parse(
+                       vmmig_machine_get_options(vm_get_vmmig(migration->vm)),
+                       settings, error);
 }

@@ -14,18 +14,30 @@
 /* Those of QEMU that have ever been migration capabilities. Which of them
  * exist here is up to the library. */
 static const char *const capability_names[] = {
-    "auto-converge",      "background-snapshot",
-    "block",              "compress",
-    "dirty-bitmaps",      "dirty-limit",
-    "events",             "late-block-activate",
-    "mapped-ram",         "multifd",
-    "pause-before-switchover", "postcopy-blocktime",
-    "postcopy-preempt",   "postcopy-ram",
-    "rdma-pin-all",       "release-ram",
-    "return-path",        "switchover-ack",
-    "validate-uuid",      "x-colo",
-    "x-ignore-shared",    "xbzrle",
-    "zero-blocks",        "zero-copy-send",
+    "auto-converge",
+    "background-snapshot",
+    "block",
+    "compress",
+    "dirty-bitmaps",
+    "dirty-limit",
+    "events",
+    "late-block-activate",
+    "mapped-ram",
+    "multifd",
+    "pause-before-switchover",
+    "postcopy-blocktime",
+    "postcopy-preempt",
+    "postcopy-ram",
+    "rdma-pin-all",
+    "release-ram",
+    "return-path",
+    "switchover-ack",
+    "validate-uuid",
+    "x-colo",
+    "x-ignore-shared",
+    "xbzrle",
+    "zero-blocks",
+    "zero-copy-send",
 };
 
 static bool is_capability(const struct vmmig_option_info *info)
@@ -93,8 +105,7 @@ static JsonNode *query_version(void *data, JsonObject *arguments,
     return qmp_version();
 }
 
-static JsonNode *query_status(void *data, JsonObject *arguments,
-                              GError **error)
+static JsonNode *query_status(void *data, JsonObject *arguments, GError **error)
 {
     struct qmp_context *context = data;
     enum run_state state = vm_get_run_state(context->vm);
@@ -199,8 +210,8 @@ static JsonNode *migrate_continue(void *data, JsonObject *arguments,
     if (session)
         status = vmmig_session_get_status(session);
     if (strcmp(wanted, "pre-switchover") != 0)
-        good = fail(error, "Parameter 'state' does not accept value '%s'",
-                    wanted);
+        good =
+            fail(error, "Parameter 'state' does not accept value '%s'", wanted);
     else if (status != VMMIG_STATUS_PRE_SWITCHOVER)
         good = fail(error, "Migration not in expected state: %s",
                     vmmig_status_name(status));
@@ -280,12 +291,13 @@ static void add_address(JsonObject *info, struct vmmig_session *session)
     JsonArray *addresses = json_array_new();
     JsonObject *address = json_object_new();
 
-    if (text && g_str_has_prefix(text, "tcp:") && strrchr(text, ':') > text + 4) {
+    if (text && g_str_has_prefix(text, "tcp:") &&
+        strrchr(text, ':') > text + 4) {
         const char *colon = strrchr(text, ':');
         const char *host = text + 4;
         bool bracketed = *host == '[' && colon[-1] == ']';
-        char *name = g_strndup(host + bracketed,
-                               (gsize)(colon - host) - 2 * bracketed);
+        char *name =
+            g_strndup(host + bracketed, (gsize)(colon - host) - 2 * bracketed);
 
         json_object_set_string_member(address, "type", "inet");
         json_object_set_string_member(address, "host", name);
@@ -404,8 +416,8 @@ static void add_setting(GString *settings, const char *name, const char *value)
 static JsonNode *apply(struct qmp_context *context, GString *settings,
                        bool good, GError **error)
 {
-    good = good &&
-           migration_set_options(context->migration, settings->str, error);
+    good =
+        good && migration_set_options(context->migration, settings->str, error);
     g_string_free(settings, TRUE);
     return good ? qmp_empty_return() : NULL;
 }
@@ -478,7 +490,8 @@ static bool take_parameter(GString *settings, const char *name, JsonNode *value,
     case VMMIG_OPTION_BOOL:
         if (!holds(value, G_TYPE_BOOLEAN))
             return qmp_fail_type(error, name, "boolean");
-        add_setting(settings, name, json_node_get_boolean(value) ? "on" : "off");
+        add_setting(settings, name,
+                    json_node_get_boolean(value) ? "on" : "off");
         return true;
     case VMMIG_OPTION_UINT:
         if (!holds(value, G_TYPE_INT64) || json_node_get_int(value) < 0)

@@ -38,8 +38,8 @@ struct qmp_server {
     void *data;                         /* set once before the thread starts */
     char *path;                         /* set once before the thread starts */
     char *greeting;                     /* set once before the thread starts */
-    int listen_fd;                      /* not changed while there is a thread */
-    int wake_fd;                        /* set once before the thread starts */
+    int listen_fd; /* not changed while there is a thread */
+    int wake_fd;   /* set once before the thread starts */
     pthread_t thread;
     bool has_thread;    /* the owner's */
     GPtrArray *clients; /* the qmp thread's */
@@ -163,8 +163,8 @@ static void run_command(struct client *client, const char *name,
     while (command->name && strcmp(command->name, name) != 0)
         command++;
     if (!command->name) {
-        char *words = g_strdup_printf("The command %s has not been found",
-                                      name);
+        char *words =
+            g_strdup_printf("The command %s has not been found", name);
 
         send_error(client, "CommandNotFound", words, id);
         g_free(words);
@@ -312,8 +312,8 @@ static void free_client(void *data)
 
 static void accept_client(struct qmp_server *server)
 {
-    int fd = accept4(server->listen_fd, NULL, NULL,
-                     SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd =
+        accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct client *client;
 
     if (fd < 0)
@@ -327,7 +327,8 @@ static void accept_client(struct qmp_server *server)
     g_ptr_array_add(server->clients, client);
 }
 
-/* One read at a time, so that a busy client does not keep the others waiting. */
+/* One read at a time, so that a busy client does not keep the others waiting.
+ */
 static void read_client(struct client *client)
 {
     char bytes[4096];
@@ -407,8 +408,8 @@ static void serve_once(struct qmp_server *server)
     for (i = 0; i < count; i++) {
         struct client *client = g_ptr_array_index(server->clients, i);
 
-        fds[i + 2] = (struct pollfd){.fd = client->fd,
-                                     .events = wanted(client)};
+        fds[i + 2] =
+            (struct pollfd){.fd = client->fd, .events = wanted(client)};
     }
     if (poll(fds, count + 2, -1) <= 0)
         return;
@@ -485,8 +486,7 @@ static int listen_at(const char *path, GError **error)
 
     g_strlcpy(address.sun_path, path, sizeof address.sun_path);
     remove_stale_socket(path);
-    if (fd >= 0 &&
-        bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
         listen(fd, MAX_CLIENTS) == 0)
         return fd;
     fail_errno(error, errno, "listening for QMP at %s", path);
@@ -514,8 +514,7 @@ static char *make_greeting(JsonNode *version)
 
 struct qmp_server *qmp_server_new(const char *path,
                                   const struct qmp_command *commands,
-                                  void *data, JsonNode *version,
-                                  GError **error)
+                                  void *data, JsonNode *version, GError **error)
 {
     struct qmp_server *server;
     char *greeting = make_greeting(version);
@@ -593,11 +592,11 @@ void qmp_server_send_event(struct qmp_server *server, const char *name,
     gint64 now_us = g_get_real_time();
 
     pthread_mutex_lock(&server->mutex);
-    g_string_append_printf(
-        server->events,
-        "{\"timestamp\": {\"seconds\": %" G_GINT64_FORMAT
-        ", \"microseconds\": %" G_GINT64_FORMAT "}, \"event\": \"%s\"",
-        now_us / 1000000, now_us % 1000000, name);
+    g_string_append_printf(server->events,
+                           "{\"timestamp\": {\"seconds\": %" G_GINT64_FORMAT
+                           ", \"microseconds\": %" G_GINT64_FORMAT
+                           "}, \"event\": \"%s\"",
+                           now_us / 1000000, now_us % 1000000, name);
     if (data)
         g_string_append_printf(server->events, ", \"data\": %s", data);
     g_string_append(server->events, "}\r\n");

@@ -25,7 +25,6 @@ struct serial *serial_new(const char *target, serial_line_fn on_line,
 /* Nobody may write any more. NULL is fine. */
 void serial_free(struct serial *serial);
 
-void serial_write(struct serial *serial, const char *text,
-                  size_t length_bytes);
+void serial_write(struct serial *serial, const char *text, size_t length_bytes);
 
 #endif

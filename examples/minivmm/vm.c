@@ -137,8 +137,8 @@ static bool host_start_guest(void *host, uint32_t why, vmmig_error **error)
     if (runs)
         good = start_machine(vm, error);
     else
-        set_state(vm, why == VMMIG_START_UNDO ? vm->before_stop
-                                              : RUN_STATE_PAUSED);
+        set_state(vm,
+                  why == VMMIG_START_UNDO ? vm->before_stop : RUN_STATE_PAUSED);
     pthread_mutex_unlock(&vm->mutex);
     return good;
 }
@@ -164,9 +164,8 @@ static bool host_load_vcpu(void *host, uint32_t vcpu, struct vmmig_reader *in,
     return vm->ops->load_vcpu(vm->machine, vcpu, in, version, error);
 }
 
-static struct vmmig_machine *make_vmmig(struct vm *vm,
-                                        const struct vm_config *config,
-                                        GError **error)
+static struct vmmig_machine *
+make_vmmig(struct vm *vm, const struct vm_config *config, GError **error)
 {
     struct vmmig_host host = {
         .struct_size = sizeof host,
@@ -201,11 +200,10 @@ struct vm *vm_new(const struct vm_config *config, GError **error)
                 (int)(config->machine.is_incoming ? RUN_STATE_INMIGRATE
                                                   : RUN_STATE_PRELAUNCH));
     vm->vmmig = make_vmmig(vm, config, error);
-    if (vm->vmmig &&
-        (!config->settings ||
-         vmmig_options_parse(vmmig_machine_get_options(vm->vmmig),
-                             config->settings, error))) {
-        vm->machine = vm->ops->new(&config->machine, error);
+    if (vm->vmmig && (!config->settings ||
+                      vmmig_options_parse(vmmig_machine_get_options(vm->vmmig),
+                                          config->settings, error))) {
+        vm->machine = vm->ops->new (&config->machine, error);
         if (vm->machine && vm->ops->attach(vm->machine, vm->vmmig, error))
             return vm;
     }
@@ -279,8 +277,8 @@ static bool check_is_ours(struct vm *vm, GError **error)
 {
     struct vmmig_session *session = vmmig_machine_get_session(vm->vmmig);
     char *address = vmmig_session_get_address(session);
-    bool moved = g_str_has_prefix(address, "tcp:") ||
-                 g_str_has_prefix(address, "unix:");
+    bool moved =
+        g_str_has_prefix(address, "tcp:") || g_str_has_prefix(address, "unix:");
     bool good = true;
 
     if (moved && vmmig_session_get_owner(session) == VMMIG_OWNER_PEER)

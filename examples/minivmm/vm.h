@@ -18,7 +18,7 @@ struct vm;
 
 /* QEMU's run states. */
 enum run_state {
-    RUN_STATE_PRELAUNCH,      /* made, and never started */
+    RUN_STATE_PRELAUNCH, /* made, and never started */
     RUN_STATE_RUNNING,
     RUN_STATE_PAUSED,
     RUN_STATE_INMIGRATE,      /* the guest has not arrived yet */

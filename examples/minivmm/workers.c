@@ -57,8 +57,7 @@ static void wait_ns(void *data, uint32_t worker, uint64_t duration_ns)
     until.tv_nsec = (long)(duration_ns % 1000000000);
     pthread_mutex_lock(&workers->mutex);
     while (!should_stop(workers, worker) &&
-           pthread_cond_timedwait(&workers->wake, &workers->mutex, &until) ==
-               0)
+           pthread_cond_timedwait(&workers->wake, &workers->mutex, &until) == 0)
         continue;
     pthread_mutex_unlock(&workers->mutex);
 }

@@ -46,7 +46,8 @@ def leaves_by_itself(folder):
 
 def tells_how_it_goes(folder):
     ended = run("--migrate", "file:%s,after=300" % folder.path("slow"),
-                "--progress", "--workload", "idle", "--set", "max-bandwidth=16M", "--set", "downtime-limit=1")
+                "--progress", "--workload", "idle",
+                "--set", "max-bandwidth=16M", "--set", "downtime-limit=1")
     assert ended.returncode == 0, ended.stderr
     lines = ended.stderr.splitlines()
     assert len(lines) >= 3, lines

@@ -197,6 +197,23 @@ def cancelled_on_the_other_side(machine):
         source.moves_now()
 
 
+def destination_waits_again(machine):
+    """What a failed migration has left in its memory harms nothing."""
+    with Source(machine) as source:
+        destination = source.destination()
+        for _ in range(2):
+            source.crawl(destination.listen())
+            cancel(source.guest)
+            destination.wait_migration("failed")
+            assert destination.run_state() == "inmigrate"
+        source.guest.set_parameters(**FAST)
+        source.guest.migrate(destination.listen())
+        source.guest.wait_migration("completed")
+        destination.wait_migration("completed")
+        passes = destination.query()["passes"]
+        destination.wait_passes(passes + 2)
+
+
 def waits_before_the_switch(machine):
     """pause-before-switchover: the guest stands until it is told to go on."""
     with Source(machine) as source:
@@ -367,6 +384,7 @@ def main():
                       cancelled_while_the_peer_reads_nothing,
                       cancelled_before_the_switch,
                       cancelled_on_the_other_side,
+                      destination_waits_again,
                       waits_before_the_switch,
                       destination_is_killed,
                       destination_is_killed_before_the_switch,

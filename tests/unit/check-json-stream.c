@@ -41,8 +41,7 @@ static void tear_down(void)
     g_string_free(seen, TRUE);
 }
 
-static void expect(const char *bytes, size_t length_bytes,
-                   const char *expected)
+static void expect(const char *bytes, size_t length_bytes, const char *expected)
 {
     size_t i;
 

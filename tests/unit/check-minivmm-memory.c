@@ -74,8 +74,8 @@ START_TEST(the_content_of_a_file_is_the_memory)
     gsize length_bytes;
 
     write_file(BYTES);
-    ck_assert(guest_memory_map(&memory, GUEST_MEMORY_FILE, "ram", path, BYTES,
-                               NULL));
+    ck_assert(
+        guest_memory_map(&memory, GUEST_MEMORY_FILE, "ram", path, BYTES, NULL));
     ck_assert(memory.has_content);
     bytes = memory.address;
     ck_assert_int_eq(bytes[0], 'x');
@@ -129,8 +129,8 @@ START_TEST(the_library_is_told_what_is_behind_it)
     struct guest_memory memory = GUEST_MEMORY_INIT;
     struct vmmig_block_config config;
 
-    ck_assert(guest_memory_map(&memory, GUEST_MEMORY_FILE, "ram", path, BYTES,
-                               NULL));
+    ck_assert(
+        guest_memory_map(&memory, GUEST_MEMORY_FILE, "ram", path, BYTES, NULL));
     config = guest_memory_describe(&memory);
     ck_assert_ptr_eq(config.host_address, memory.address);
     ck_assert_uint_eq(config.length_bytes, BYTES);
@@ -138,8 +138,8 @@ START_TEST(the_library_is_told_what_is_behind_it)
     ck_assert_int_eq(config.fd, memory.fd);
     guest_memory_unmap(&memory);
 
-    ck_assert(guest_memory_map(&memory, GUEST_MEMORY_ANON, "ram", NULL, BYTES,
-                               NULL));
+    ck_assert(
+        guest_memory_map(&memory, GUEST_MEMORY_ANON, "ram", NULL, BYTES, NULL));
     ck_assert_uint_eq(guest_memory_describe(&memory).flags, 0);
     guest_memory_unmap(&memory);
 }
@@ -152,9 +152,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, new_memory_is_zero, 0, 3);
     tcase_add_test(tcase, the_content_of_a_file_is_the_memory);
-    tcase_add_loop_test(tcase,
-                        a_file_of_another_size_is_refused_with_both_numbers, 0,
-                        4);
+    tcase_add_loop_test(
+        tcase, a_file_of_another_size_is_refused_with_both_numbers, 0, 4);
     tcase_add_test(tcase, a_folder_is_no_memory);
     tcase_add_test(tcase, the_library_is_told_what_is_behind_it);
     return run_case("minivmm-memory", tcase);
