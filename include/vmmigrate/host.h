@@ -4,10 +4,10 @@
  * long as the VM; memory and devices are registered with it, and each of its
  * migrations is a session.
  *
- * The source calls, in this order: dirty_source.start, save_prepare, save_setup
- * of the devices; then rounds of dirty_source.collect and save_iterate; then
- * stop_guest, quiesce, the last collect, save_complete, save_vcpu, save_state,
- * release_ownership; then save_cleanup. When the attempt fails before the point
+ * The source calls, in this order: save_prepare of the devices, among which RAM
+ * calls dirty_source.start; save_setup; then rounds of dirty_source.collect and save_iterate; then
+ * stop_guest, quiesce, save_vcpu and save_state, the last collect,
+ * save_complete, release_ownership; then save_cleanup. When the attempt fails before the point
  * of no return: acquire_ownership, unquiesce, start_guest, each with
  * VMMIG_START_UNDO where it takes a reason.
  *

@@ -34,7 +34,6 @@ enum vmmig__lock_rank {
     VMMIG__RANK_HOST_QUEUE = 40,
     VMMIG__RANK_REPLY = 50, /* destination's replies, source's view of them */
     VMMIG__RANK_RATE_LIMIT = 60,
-    VMMIG__RANK_CHANNEL = 70,
     VMMIG__RANK_LEAF = 90, /* taken last, held for a few instructions */
 };
 

@@ -9,10 +9,8 @@ struct vmmig__devices {
     GPtrArray *sorted; /* of struct vmmig_device */
 };
 
-static void device_free(gpointer data)
+void vmmig__device_free(struct vmmig_device *device)
 {
-    struct vmmig_device *device = data;
-
     vmmig__field_image_free(device->image);
     if (device->free_data)
         device->free_data(device->data);
@@ -24,7 +22,7 @@ struct vmmig__devices *vmmig__devices_new(void)
 {
     struct vmmig__devices *devices = g_new0(struct vmmig__devices, 1);
 
-    devices->sorted = g_ptr_array_new_with_free_func(device_free);
+    devices->sorted = g_ptr_array_new();
     return devices;
 }
 
@@ -32,6 +30,8 @@ void vmmig__devices_free(struct vmmig__devices *devices)
 {
     if (!devices)
         return;
+    for (guint i = 0; i < devices->sorted->len; i++)
+        vmmig__device_free(g_ptr_array_index(devices->sorted, i));
     g_ptr_array_free(devices->sorted, TRUE);
     g_free(devices);
 }
@@ -163,7 +163,8 @@ vmmig__devices_add(struct vmmig__devices *devices,
                          "there is a device \"%s\" (instance %u) already",
                          device->name, (unsigned)device->instance_id);
     if (!ok) {
-        device_free(device);
+        device->free_data = NULL; /* it stays the caller's */
+        vmmig__device_free(device);
         return NULL;
     }
     g_ptr_array_add(devices->sorted, device);
@@ -172,12 +173,11 @@ vmmig__devices_add(struct vmmig__devices *devices,
     return device;
 }
 
-bool vmmig__devices_remove(struct vmmig__devices *devices,
-                           struct vmmig_device *device, vmmig_error **error)
+bool vmmig__devices_take(struct vmmig__devices *devices,
+                         struct vmmig_device *device, vmmig_error **error)
 {
-    if (g_ptr_array_remove(devices->sorted, device))
-        return true;
-    return vmmig__fail(error, VMMIG_ERROR_INVALID,
+    return g_ptr_array_remove(devices->sorted, device) ||
+           vmmig__fail(error, VMMIG_ERROR_INVALID,
                        "this device is none of the machine's");
 }
 

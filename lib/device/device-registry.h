@@ -57,7 +57,7 @@ void vmmig__devices_free(struct vmmig__devices *devices);
 
 /*
  * vmmig__devices_add:
- * @config: copied; takes its data, also when this fails
+ * @config: copied; takes its data, unless this fails
  *
  * NULL with INVALID, by the device's name, for a config that will not do.
  */
@@ -67,10 +67,14 @@ vmmig__devices_add(struct vmmig__devices *devices,
                    vmmig_error **error)
     __attribute__((warn_unused_result));
 
-/* False with INVALID when @device is none of them. */
-bool vmmig__devices_remove(struct vmmig__devices *devices,
-                           struct vmmig_device *device, vmmig_error **error)
+/* Takes @device out; it is the caller's then. False with INVALID when it is none
+ * of them. */
+bool vmmig__devices_take(struct vmmig__devices *devices,
+                         struct vmmig_device *device, vmmig_error **error)
     __attribute__((warn_unused_result));
+
+/* Calls its free_data. */
+void vmmig__device_free(struct vmmig_device *device);
 
 /* In the order of saving. */
 struct vmmig_device *const *

@@ -170,16 +170,12 @@ bool vmmig__dirty_sources_add(struct vmmig__dirty_sources *sources,
 {
     struct dirty_source *source;
 
-    if (!ops->collect || ops->flags) {
-        if (free_source)
-            free_source(data);
-        if (ops->flags)
-            return vmmig__fail(error, VMMIG_ERROR_INVALID,
-                               "a dirty source has unknown flags 0x%x",
-                               ops->flags);
+    if (ops->flags)
+        return vmmig__fail(error, VMMIG_ERROR_INVALID,
+                           "a dirty source has unknown flags 0x%x", ops->flags);
+    if (!ops->collect)
         return vmmig__fail(error, VMMIG_ERROR_INVALID,
                            "a dirty source needs collect()");
-    }
     source = g_new0(struct dirty_source, 1);
     source->ops = *ops;
     source->data = data;

@@ -37,7 +37,7 @@ void vmmig__dirty_sources_free(struct vmmig__dirty_sources *sources);
 /*
  * vmmig__dirty_sources_add:
  * @ops: all members this library knows; copied
- * @free_source: (nullable): called once with @source, also when this fails
+ * @free_source: (nullable): called once with @source, unless this fails
  *
  * INVALID without collect().
  */

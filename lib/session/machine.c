@@ -164,11 +164,11 @@ bool vmmig_machine_add_dirty_source(struct vmmig_machine *machine,
         return false;
     }
     vmmig__mutex_lock(&machine->lock);
-    ok = check_idle(machine, error);
-    if (ok) /* takes the source, whether it succeeds or not */
-        ok = vmmig__dirty_sources_add(machine->sources, &ops, source,
-                                      g_steal_pointer(&free_source), error);
+    ok = check_idle(machine, error) &&
+         vmmig__dirty_sources_add(machine->sources, &ops, source, free_source,
+                                  error);
     vmmig__mutex_unlock(&machine->lock);
+    /* Not under our lock: it is the host's code. */
     if (!ok && free_source)
         free_source(source);
     return ok;
@@ -209,12 +209,10 @@ vmmig_machine_add_device(struct vmmig_machine *machine,
         vmmig__fail(error, VMMIG_ERROR_INVALID,
                     "device \"%s\": flags must be 0",
                     copy.name ? copy.name : "");
-    else if (check_idle(machine, error)) {
-        /* Takes the data, whether it succeeds or not. */
+    else if (check_idle(machine, error))
         device = vmmig__devices_add(machine->devices, &copy, error);
-        copy.free_data = NULL;
-    }
     vmmig__mutex_unlock(&machine->lock);
+    /* Not under our lock: it is the host's code. */
     if (!device && copy.free_data)
         copy.free_data(copy.data);
     return device;
@@ -228,8 +226,10 @@ bool vmmig_machine_remove_device(struct vmmig_machine *machine,
 
     vmmig__mutex_lock(&machine->lock);
     ok = check_idle(machine, error) &&
-         vmmig__devices_remove(machine->devices, device, error);
+         vmmig__devices_take(machine->devices, device, error);
     vmmig__mutex_unlock(&machine->lock);
+    if (ok)
+        vmmig__device_free(device);
     return ok;
 }
 

@@ -149,8 +149,10 @@ bool vmmig__vcpus_add(struct vmmig__devices *devices, struct vmmig__host *host,
 
         vcpu->host = host;
         vcpu->index = i;
-        if (!vmmig__devices_add(devices, &config, error))
+        if (!vmmig__devices_add(devices, &config, error)) {
+            vcpu_free(vcpu);
             return false;
+        }
     }
     return true;
 }
