@@ -49,6 +49,39 @@ START_TEST(a_guest_goes_there_and_back_again)
 }
 END_TEST
 
+/* Calls back into the machine, which a held lock would turn into a deadlock. */
+static void free_and_call(void *data)
+{
+    vmmig_machine_remove_blocker(data, 1);
+}
+
+START_TEST(a_free_function_may_call_the_machine)
+{
+    struct toy_vm *vm = toy_vm_new(1, true, false);
+    const struct vmmig_field none[] = {VMMIG_FIELD_UNUSED(1)};
+    const struct vmmig_layout layout = VMMIG_LAYOUT(1, 1, none);
+    struct vmmig_device_config config = {
+        .struct_size = sizeof config,
+        .name = "toy-cpu", /* there is one */
+        .layout = &layout,
+        .data = vm->machine,
+        .free_data = free_and_call,
+    };
+    struct vmmig_dirty_source source = {.struct_size = sizeof source};
+    struct vmmig_device *device;
+
+    ck_assert_ptr_null(vmmig_machine_add_device(vm->machine, &config, NULL));
+    ck_assert(!vmmig_machine_add_dirty_source(vm->machine, &source,
+                                              vm->machine, free_and_call,
+                                              NULL));
+    config.name = "other";
+    device = vmmig_machine_add_device(vm->machine, &config, NULL);
+    ck_assert_ptr_nonnull(device);
+    ck_assert(vmmig_machine_remove_device(vm->machine, device, NULL));
+    toy_vm_free(vm);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("session");
@@ -57,5 +90,6 @@ int main(void)
     tcase_add_loop_test(tcase, an_idle_guest_arrives_with_all_its_memory, 0, 2);
     tcase_add_test(tcase, a_writing_guest_arrives_as_it_stopped);
     tcase_add_test(tcase, a_guest_goes_there_and_back_again);
+    tcase_add_test(tcase, a_free_function_may_call_the_machine);
     return run_case("session", tcase);
 }
