@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Streams that ours stored are read by a reader that knows the format only,
-and loaded by every QEMU; and the other way round."""
+as a tool does, and loaded by every QEMU; and the other way round."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import guests
 import memory
 import migration
 import peers
@@ -15,6 +16,7 @@ import tap
 from memory import MIB, PAGE_SIZE
 
 SIZE = 5 * MIB + 7 * PAGE_SIZE
+UUID = "550e8400-e29b-41d4-a716-446655440000"
 
 
 def store(side, folder, uri, **options):
@@ -65,6 +67,44 @@ def is_read_strictly(ours, qemus, folder, uri, path):
                 stored, stream.read_file(other.path("stream")))
 
 
+def guest_is_read_strictly(machine, prefix):
+    """A whole guest, with all that its machine has."""
+    guests.need(machine)
+    with peers.Folder(64 * MIB) as folder:
+        ram, path = folder.path("ram"), folder.path("stored")
+        memory.make(ram, 16 * MIB)
+        with guests.Guest(folder, "source", machine=machine, memory=16,
+                          options=["validate-uuid=on"],
+                          arguments=["--ram-file", ram, "--uuid", UUID]
+                          ) as source:
+            source.wait_filled()
+            source.migrate(prefix + path)
+            source.wait_migration("completed")
+            source.quit()
+        stored = stream.read_file(path)
+        with open(ram, "rb") as contents:
+            assert stored.blocks["ram"] == contents.read()
+    assert stored.machine == "minivmm-" + machine, stored.machine
+    assert stored.configuration == {
+        "configuration/uuid": bytes.fromhex(UUID.replace("-", ""))}
+    assert stored.commands == [], stored.commands
+    devices = {(section.name, section.instance): section.fields
+               for section in stored.sections if section.kind == stream.FULL}
+    assert devices["globalstate", 0]["runstate"].rstrip(b"\0") == b"running"
+    if machine == "soft":
+        assert devices["minivmm-soft", 0]["clock"]["clock_ns"] > 0, devices
+    else:
+        assert ("vmmigrate/vcpu", 1) in devices, list(devices)
+
+
+def begin_of_the_switch_is_read(folder):
+    """The only command that a stored stream may have."""
+    store(peers.minivmm(), folder, "file:" + folder.path("stored"),
+          options=["peer=qemu-11"])
+    stored = stream.read_file(folder.path("stored"))
+    assert stored.commands == [("SWITCHOVER_START", b"")], stored.commands
+
+
 def carries_opaque_sections(ours, qemu, folder):
     """Sections whose content ours does not know leave it as they came."""
     sections = migration.sections_of(qemu)
@@ -108,6 +148,13 @@ def main():
                         load(qemu, folder, "file")
             with suite.case(name + "minivmm loads it"):
                 load(ours, folder, "file")
+        for machine in ("soft", "kvm"):
+            with suite.case(name + "a guest of %s is read strictly"
+                            % machine):
+                guest_is_read_strictly(machine, prefix)
+    with peers.Folder(6 * SIZE) as folder, \
+            suite.case("minivmm, stored: the begin of the switch is read"):
+        begin_of_the_switch_is_read(folder)
     for qemu in qemus:
         with peers.Folder(6 * SIZE) as folder:
             path = folder.path("stored")

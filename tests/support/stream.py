@@ -3,9 +3,9 @@
 
 It was written from the format alone and shares no code with what it checks.
 Device sections carry no length; like any tool that reads a stored stream it
-finds the VM description at the end of the file first, and takes each length
-from there. Everything that a well-behaved sender would not write is an error,
-also where QEMU would let it pass.
+finds the VM description at the end of the file first, and reads each section
+field by field as that says. Everything that a well-behaved sender would not
+write is an error, also where QEMU would let it pass.
 
     stream = stream.read(data)
     stream.blocks["mem"]        the memory as it would be after loading
@@ -23,10 +23,14 @@ FOOTER = 0x7e
 
 ZERO, MEM_SIZE, PAGE, EOS, CONTINUE, XBZRLE = 2, 4, 8, 0x10, 0x20, 0x40
 
-# Number: name and length of the payload.
-COMMANDS = {1: ("OPEN_RETURN_PATH", 0), 2: ("PING", 4),
-            11: ("SWITCHOVER_START", 0)}
+# Number: name and length of the payload. Nobody answers a stored stream, so
+# the commands that want an answer are not among them.
+COMMANDS = {11: ("SWITCHOVER_START", 0)}
 
+# Types of fields whose values are numbers, and their length.
+INTEGERS = {"bool": 1, "timer": 8, "int32 equal": 4, "uint8 equal": 1,
+            **{"%sint%d" % (sign, bits): bits // 8
+               for sign in ("", "u") for bits in (8, 16, 32, 64)}}
 FIELD_KEYS = {"name", "type", "size", "index", "array_len", "struct",
               "version", "vmsd_name", "fields", "subsections"}
 
@@ -36,9 +40,13 @@ class Malformed(Exception):
 
 
 class Section:
-    def __init__(self, kind, number, name, instance, version, body):
+    """body and fields (values by name, lists of them for arrays, a dictionary
+    for each structure and subsection) are those of a device."""
+
+    def __init__(self, kind, number, name, instance, version):
         self.kind, self.number, self.name = kind, number, name
-        self.instance, self.version, self.body = instance, version, body
+        self.instance, self.version = instance, version
+        self.body = self.fields = None
 
 
 class _Reader:
@@ -84,73 +92,97 @@ class Stream:
 
 
 def _find_description(data):
-    """(offset of the 06 before it, the JSON), which must end the stream."""
-    for at in range(len(data) - 5, 0, -1):
-        if data[at] == VMDESC and data[at - 1] == EOF and \
-                struct.unpack_from(">I", data, at + 1)[0] == len(data) - at - 5:
-            try:
-                description = json.loads(data[at + 5:].decode())
-            except ValueError:
-                continue
-            if isinstance(description, dict):
-                return at, description
-    raise Malformed("no VM description at the end")
+    """(offset of the 06 before it, the JSON), which must end the stream. A tool
+    has no better way to find it than the first brace behind the last zero."""
+    begin = data.find(b"{", data.rfind(b"\0"))
+    at = begin - 5
+    if at < 1 or data[at] != VMDESC or data[at - 1] != EOF:
+        raise Malformed("no VM description where a tool looks for it")
+    length = struct.unpack_from(">I", data, at + 1)[0]
+    if length != len(data) - begin:
+        raise Malformed("a VM description of %d bytes, said to be %d"
+                        % (len(data) - begin, length))
+    try:
+        description = json.loads(data[begin:].decode())
+    except ValueError as failure:
+        raise Malformed("the VM description is no JSON") from failure
+    return at, description
 
 
-def _described_length(described, where):
-    """Bytes of a section or structure: its fields, then its subsections."""
-    length = 0
-    for field in described["fields"]:
-        unknown = set(field) - FIELD_KEYS
-        if unknown:
-            raise Malformed("%s: a field has unknown keys %s"
-                            % (where, sorted(unknown)))
-        for key, kind in (("name", str), ("type", str), ("size", int)):
-            if not isinstance(field.get(key), kind):
-                raise Malformed("%s: field %r has no %s"
-                                % (where, field.get("name"), key))
-        length += field["size"] * field.get("array_len", 1)
-        if field["type"] == "struct":
-            inner = field["struct"]
-            wanted = _described_length(inner, where + "/" + field["name"])
-            if wanted != field["size"]:
-                raise Malformed("%s: structure %s says %d bytes and has %d" % (
-                    where, field["name"], field["size"], wanted))
-    for inner in described.get("subsections", ()):
-        length += 6 + len(inner["vmsd_name"]) + \
-            _described_length(inner, inner["vmsd_name"])
-    return length
+def _check_keys(field, where):
+    unknown = set(field) - FIELD_KEYS
+    if unknown:
+        raise Malformed("%s: a field has unknown keys %s"
+                        % (where, sorted(unknown)))
+    for key, kind in (("name", str), ("type", str), ("size", int)):
+        if not isinstance(field.get(key), kind):
+            raise Malformed("%s: field %r has no %s"
+                            % (where, field.get("name"), key))
 
 
-def _device_length(device, where):
-    if "size" in device and "vmsd_name" not in device:
-        fields = device["fields"]
-        if [field["name"] for field in fields] != ["data"] or \
-                fields[0]["size"] != device["size"]:
-            raise Malformed("%s: not the description of an opaque section"
-                            % where)
-        return device["size"]
+def _read_value(reader, field, where):
+    begin, kind, size = reader.at, field["type"], field["size"]
+    if kind == "struct":
+        value = _read_fields(reader, field["struct"], where)
+        if reader.at - begin != size:
+            reader.fail("structure %s has %d bytes and not %d"
+                        % (where, reader.at - begin, size))
+        return value
+    if kind == "capability":
+        return reader.name()
+    if kind in INTEGERS:
+        if size != INTEGERS[kind]:
+            reader.fail("%s is %s of %d bytes" % (where, kind, size))
+        return int.from_bytes(reader.take(size), "big",
+                              signed=kind.startswith(("int", "timer")))
+    return reader.take(size)
+
+
+def _read_fields(reader, described, where):
+    """A section, structure or subsection: its fields, then its subsections."""
+    values = {}
     for key in ("vmsd_name", "version", "fields"):
-        if key not in device:
-            raise Malformed("%s: description without %s" % (where, key))
-    return _described_length(device, where)
-
-
-def _check_subsections(body, described, where):
-    """The subsections that are described stand at the end of the body."""
-    at = sum(field["size"] * field.get("array_len", 1)
-             for field in described["fields"])
+        if key not in described:
+            reader.fail("%s is described without %s" % (where, key))
+    for field in described["fields"]:
+        _check_keys(field, where)
+        name = field["name"]
+        inside = "%s/%s" % (where, name)
+        if "array_len" in field:
+            values[name] = [_read_value(reader, field, inside)
+                            for _ in range(field["array_len"])]
+        elif "index" in field:
+            elements = values.setdefault(name, [])
+            if len(elements) != field["index"]:
+                reader.fail("element %d of %s at place %d"
+                            % (field["index"], inside, len(elements)))
+            elements.append(_read_value(reader, field, inside))
+        elif name in values:
+            reader.fail("%s twice" % inside)
+        else:
+            values[name] = _read_value(reader, field, inside)
     for inner in described.get("subsections", ()):
-        name = inner["vmsd_name"].encode()
-        mark = bytes([SUBSECTION, len(name)]) + name + \
-            struct.pack(">I", inner["version"])
-        if body[at:at + len(mark)] != mark:
-            raise Malformed("%s: subsection %s is not at byte %d"
-                            % (where, inner["vmsd_name"], at))
-        length = _described_length(inner, where)
-        _check_subsections(body[at + len(mark):at + len(mark) + length],
-                           inner, where)
-        at += len(mark) + length
+        reader.expect(1, SUBSECTION, "the mark of " + inner["vmsd_name"])
+        name = reader.name()
+        if name != inner["vmsd_name"]:
+            reader.fail("subsection %s in place of %s"
+                        % (name, inner["vmsd_name"]))
+        reader.expect(4, inner["version"], "the version of " + name)
+        values[name] = _read_fields(reader, inner, name)
+    return values
+
+
+def _read_device(reader, device, where):
+    """The values of its fields. Of an opaque section only the length is known,
+    which is described as one buffer."""
+    if "vmsd_name" in device:
+        return _read_fields(reader, device, where)
+    fields = device.get("fields")
+    if not fields or [field["name"] for field in fields] != ["data"] or \
+            fields[0]["type"] != "buffer" or \
+            fields[0]["size"] != device.get("size"):
+        reader.fail("%s is not described as an opaque section" % where)
+    return {"data": reader.take(device["size"])}
 
 
 class _Ram:
@@ -190,6 +222,9 @@ class _Ram:
                 self.reader.fail("block %s twice" % name)
             if length == 0 or length % PAGE_SIZE or length > total:
                 self.reader.fail("block %s of 0x%x bytes" % (name, length))
+            if "x-ignore-shared" in self.stream.configuration.get(
+                    "configuration/capabilities", ()):
+                self.reader.number(8)
             self.stream.blocks[name] = bytearray(length)
             total -= length
 
@@ -245,6 +280,7 @@ class _Ram:
 
 def _read_configuration(stream, reader):
     reader.expect(1, CONFIGURATION, "the record after the header")
+    begin = reader.at
     stream.machine = reader.take(reader.number(4)).decode("ascii")
     while reader.data[reader.at:reader.at + 1] == bytes([SUBSECTION]):
         reader.take(1)
@@ -261,6 +297,13 @@ def _read_configuration(stream, reader):
         if name in stream.configuration:
             reader.fail("%s twice" % name)
         stream.configuration[name] = value
+    # Older QEMUs leave it out of the description.
+    described = stream.description.get("configuration")
+    if described:
+        end, reader.at = reader.at, begin
+        _read_fields(reader, described, "configuration")
+        if reader.at != end:
+            reader.fail("the description of the configuration is not its own")
 
 
 def _read_command(stream, reader):
@@ -270,17 +313,24 @@ def _read_command(stream, reader):
     stream.commands.append((COMMANDS[number][0], reader.take(length)))
 
 
-def _read_full(reader, devices, name, instance):
+def _read_full(reader, devices, section):
+    where = "%s/%d" % (section.name, section.instance)
     if not devices:
-        reader.fail("section %s is not in the VM description" % name)
+        reader.fail("section %s is not in the VM description" % where)
     device = devices.pop(0)
-    if (device["name"], device["instance_id"]) != (name, instance):
-        reader.fail("section %s/%d, where the VM description has %s/%d" % (
-            name, instance, device["name"], device["instance_id"]))
-    body = reader.take(_device_length(device, name))
-    if "vmsd_name" in device:
-        _check_subsections(body, device, name)
-    return body
+    if (device["name"], device["instance_id"]) != \
+            (section.name, section.instance):
+        reader.fail("section %s, where the VM description has %s/%d" % (
+            where, device["name"], device["instance_id"]))
+    begin = reader.at
+    section.fields = _read_device(reader, device, where)
+    section.body = reader.data[begin:reader.at]
+
+
+def _check_devices(devices):
+    names = [(device["name"], device["instance_id"]) for device in devices]
+    if len(set(names)) != len(names):
+        raise Malformed("a device is described twice: %s" % names)
 
 
 def read(data):
@@ -290,12 +340,13 @@ def read(data):
     if stream.description.get("page_size") != PAGE_SIZE:
         raise Malformed("the VM description has no page_size of 4096")
     devices = list(stream.description["devices"])
+    _check_devices(devices)
 
     reader.expect(4, 0x5145564d, "the magic")
     reader.expect(4, 3, "the version")
     _read_configuration(stream, reader)
 
-    live, ended, ram = {}, set(), _Ram(stream, reader)
+    live, ended, numbers, ram = {}, set(), set(), _Ram(stream, reader)
     while True:
         kind = reader.number(1)
         if kind == EOF:
@@ -305,35 +356,40 @@ def read(data):
             continue
         if kind not in (START, PART, END, FULL):
             reader.fail("record type 0x%02x" % kind)
-        number, body = reader.number(4), None
+        number = reader.number(4)
         if kind in (START, FULL):
-            name = reader.name()
-            instance, version = reader.number(4), reader.number(4)
+            section = Section(kind, number, reader.name(), reader.number(4),
+                              reader.number(4))
+            # A number is a section's own: tools know sections by it. And 0
+            # would be taken for another by those that load them.
+            if number in numbers or (kind == START and number == 0):
+                reader.fail("section %s has the number %d"
+                            % (section.name, number))
+            numbers.add(number)
             if kind == START:
-                if number == 0 or number in live:
-                    reader.fail("live section with the number %d" % number)
-                live[number] = (name, instance, version)
-            elif number in live:
-                reader.fail("the number of live section %s again" % name)
+                live[number] = section
         elif number in live and number not in ended:
-            name, instance, version = live[number]
+            first = live[number]
+            section = Section(kind, number, first.name, first.instance,
+                              first.version)
         else:
             reader.fail("section number %d was not started" % number)
         if kind == FULL:
             if ended != set(live):
-                reader.fail("device %s before the end of memory" % name)
-            body = _read_full(reader, devices, name, instance)
-        elif (name, instance, version) == ("ram", 0, 4):
+                reader.fail("device %s before the end of memory"
+                            % section.name)
+            _read_full(reader, devices, section)
+        elif (section.name, section.instance, section.version) == \
+                ("ram", 0, 4):
             ram.read(kind)
         else:
-            reader.fail("live section %s/%d version %d"
-                        % (name, instance, version))
+            reader.fail("live section %s/%d version %d" % (
+                section.name, section.instance, section.version))
         if kind == END:
             ended.add(number)
-        reader.expect(1, FOOTER, "the footer mark of %s" % name)
-        reader.expect(4, number, "the footer of %s" % name)
-        stream.sections.append(
-            Section(kind, number, name, instance, version, body))
+        reader.expect(1, FOOTER, "the footer mark of " + section.name)
+        reader.expect(4, number, "the footer of " + section.name)
+        stream.sections.append(section)
     if devices:
         reader.fail("device %s is described and was not sent"
                     % devices[0]["name"])
