@@ -91,7 +91,7 @@ def killed_destination(source, destination):
     with pair_of(source, destination) as pair:
         begin_and_write(pair)
         pair.destination.kill()
-        pair.source.wait_migration("failed")
+        pair.check_goes_on(pair.source.wait_migration("failed", seconds=5))
         second_is_perfect(pair)
 
 

@@ -1,7 +1,8 @@
 # A real QEMU is the other side. These run with `make check-all`.
 
 interop_tests = tests/interop/cancel.py tests/interop/dirty.py \
-	tests/interop/harness.py tests/interop/precopy.py \
+	tests/interop/failures.py tests/interop/harness.py \
+	tests/interop/precopy.py tests/interop/settings.py \
 	tests/interop/stored.py tests/interop/transports.py
 LONG_TESTS += $(interop_tests)
 EXTRA_DIST += $(interop_tests) \

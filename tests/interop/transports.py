@@ -73,6 +73,24 @@ def over_file(source, destination):
         pair.verify()
 
 
+def over_file_behind_something(source, destination):
+    """What the file holds before the offset is somebody else's."""
+    head = b"not to be touched" * 1000
+    with migration.Pair(source, destination, SIZE) as pair:
+        path = pair.folder.path("stored")
+        with open(path, "wb") as stored:
+            stored.write(head)
+        uri = "file:%s,offset=0x%x" % (path, len(head))
+        pair.source.migrate(uri)
+        pair.source.wait_migration("completed")
+        with open(path, "rb") as stored:
+            assert stored.read(len(head)) == head
+            assert stored.read(4) == b"QEVM"
+        pair.destination.qmp("migrate-incoming", {"uri": uri})
+        pair.finish()
+        pair.verify()
+
+
 def main():
     suite = tap.Suite(120)
     for source, destination in migration.pairs(suite):
@@ -91,6 +109,8 @@ def main():
         if source.has_file_transport() and destination.has_file_transport():
             with suite.case(name + "file:"):
                 over_file(source, destination)
+            with suite.case(name + "file: with an offset"):
+                over_file_behind_something(source, destination)
     return suite.done()
 
 

@@ -33,9 +33,6 @@ class Guest(peers.Machine):
             command += ["--set", option]
         self._launch(command, descriptors)
 
-    def run_state(self):
-        return self.qmp("query-status")["status"]
-
     def query(self):
         return self.qmp("x-query-guest")
 

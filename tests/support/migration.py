@@ -58,13 +58,12 @@ class Pair:
             memory.make(self.folder.path("source.ram"), self._size,
                         self._content)
             if source.is_qemu:
-                self._options[0]["properties"] = \
-                    source.globals_towards(destination)
+                self._options[0]["properties"] = [
+                    *source.globals_towards(destination),
+                    *self._options[0].get("properties", ())]
             if self._writable:
                 self._make_writable()
-            self.source = source.start(
-                self.folder, "source", self.folder.path("source.ram"),
-                self._size, **self._options[0])
+            self.start_source()
             self.start_destination()
         except BaseException:
             self.__exit__(None, None, None)
@@ -85,6 +84,12 @@ class Pair:
                 machine.kill()
         self.folder.cleanup()
         return False
+
+    def start_source(self):
+        """Starts it, or a new one with the memory of one that is gone."""
+        self.source = self._flavours[0].start(
+            self.folder, "source", self.folder.path("source.ram"), self._size,
+            **self._options[0])
 
     def start_destination(self):
         """Starts it, or a new one in place of one that a failure has used up,
@@ -113,6 +118,37 @@ class Pair:
     def migrate(self, uri="tcp:127.0.0.1:0", **capabilities):
         self.begin(uri, **capabilities)
         return self.finish()
+
+    def expect_refusal(self, **capabilities):
+        """The destination does not take what the source sends, which goes on
+        where it was. What the destination says about that."""
+        # All of a small guest may have left before it is refused. Ours must
+        # take the end of the link for the worst then, unless it waits before.
+        if not self._flavours[0].is_qemu:
+            capabilities["pause_before_switchover"] = True
+        self.begin(**capabilities)
+        info = self.source.wait_migration("failed")
+        self.check_goes_on(info)
+        if self._flavours[1].is_qemu:
+            assert self.destination.wait_exit() != 0
+            return self.destination.said()
+        assert self.destination.run_state() == "inmigrate"
+        words = self.destination.wait_migration("failed")["error-desc"]
+        assert words.startswith("receive: ") and "\n" not in words, words
+        return words
+
+    def check_goes_on(self, info):
+        """The guest runs at the source, as before a migration that failed."""
+        if self.source.qtest:
+            return  # what can be written from outside never ran
+        if self._flavours[0].is_qemu:
+            # It may say for a moment that it failed and has not done it yet.
+            tap.wait_until(lambda: self.source.run_state() == "running", 5,
+                           "%s: the guest goes on" % self.source.name)
+            return
+        assert self.source.run_state() == "running", self.source.run_state()
+        words = info["error-desc"]
+        assert words.startswith("send: ") and "\n" not in words, words
 
     def verify(self):
         """Both sides end well, and their memory is the same."""

@@ -240,6 +240,9 @@ class Machine:
     def info(self):
         return self.qmp("query-migrate")
 
+    def run_state(self):
+        return self.qmp("query-status")["status"]
+
     def wait_migration(self, *wanted, seconds=MIGRATION_SECONDS):
         """Waits until the status is one of wanted; fails at once when it is
         another one that will not change any more."""
@@ -307,21 +310,26 @@ class Qemu(Machine):
     """
 
     def __init__(self, flavour, folder, name, memory, size, *, incoming=False,
-                 writable=False, properties=()):
+                 writable=False, paused=False, uuid=None, ram_id="mem",
+                 properties=()):
         super().__init__(flavour, folder, name, memory, size)
         command = [
             flavour.program, "-nodefaults", "-no-user-config",
             "-display", "none", "-monitor", "none", "-serial", "none",
-            "-M", "none,memory-backend=mem",
-            "-object", "memory-backend-file,id=mem,share=on,size=%d,"
-            "mem-path=%s" % (size, memory),
+            "-M", "none,memory-backend=" + ram_id,
+            "-object", "memory-backend-file,id=%s,share=on,size=%d,"
+            "mem-path=%s" % (ram_id, size, memory),
             "-qmp", "unix:%s,server=on,wait=off" % self.qmp_path]
         for setting in properties:
             command += ["-global", setting]
         if incoming:
             command += ["-incoming", "defer"]
+        if paused or writable:
+            command += ["-S"]
+        if uuid:
+            command += ["-uuid", uuid]
         if writable:
-            command += ["-S", "-cpu", "qemu64,apic-id=0"]
+            command += ["-cpu", "qemu64,apic-id=0"]
         if writable and not incoming:
             command += ["-qtest", "unix:%s.qtest,server=on,wait=off"
                         % self._stem, "-qtest-log", "none"]
@@ -341,13 +349,19 @@ class MiniVmm(Machine):
     """
 
     def __init__(self, flavour, folder, name, memory, size, *, incoming=False,
-                 workload=None, opaque=(), options=(), descriptors=()):
+                 machine="none", workload=None, paused=False, uuid=None,
+                 ram_id="mem", opaque=(), options=(), descriptors=()):
         super().__init__(flavour, folder, name, memory, size)
-        command = [flavour.program, "--machine", "none", "--memory", str(size),
-                   "--ram-file", memory, "--ram-id", "mem",
+        command = [flavour.program, "--machine", machine,
+                   "--memory", str(size), "--ram-file", memory,
+                   "--ram-id", ram_id, "--serial", "none",
                    "--qmp", "unix:" + self.qmp_path]
         if incoming:
             command += ["--incoming", "defer"]
+        if paused:
+            command += ["--paused"]
+        if uuid:
+            command += ["--uuid", uuid]
         if workload:
             command += ["--workload", workload]
         for section in opaque:

@@ -48,6 +48,10 @@ class Client:
         self._buffer = b""
         self.events = []
         self.greeting = self._receive(deadline)
+        # Who connects while a QEMU starts can hear of its start first.
+        while "event" in self.greeting:
+            self.events.append(self.greeting)
+            self.greeting = self._receive(deadline)
         if "QMP" not in self.greeting:
             raise Error("greeting", {"desc": str(self.greeting)})
         self("qmp_capabilities")

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -431,22 +432,37 @@ START_TEST(listener_removes_only_its_own_socket_file)
 }
 END_TEST
 
+/* A bare system without /etc/hosts does not. */
+static bool knows_itself(void)
+{
+    struct addrinfo *found;
+
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0)
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
 START_TEST(empty_host_is_every_address_on_one_port)
 {
     struct vmmig__listener *listener = listen_on("tcp::0", NULL);
     struct vmmig__address *address = address_of(listener);
     char *rows[] = {
         g_strdup_printf("tcp:127.0.0.1:%s", address->port),
-        g_strdup_printf("tcp:localhost:%s", address->port),
+        knows_itself() ? g_strdup_printf("tcp:localhost:%s", address->port)
+                       : NULL,
         has_ipv6() ? g_strdup_printf("tcp:[::1]:%s", address->port) : NULL,
     };
 
     ck_assert_str_ne(address->port, "0");
-    for (size_t i = 0; i < G_N_ELEMENTS(rows) && rows[i]; i++) {
-        struct vmmig__address *to = parse(rows[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct vmmig__address *to;
         struct vmmig_channel *channel;
         struct vmmig__accepted accepted;
 
+        if (!rows[i])
+            continue;
+        to = parse(rows[i]);
         if (!vmmig__connect(to, &stop, 10000, &channel, &error))
             ck_abort_msg("%s", error->message);
         send_text(channel, "QEVM");
