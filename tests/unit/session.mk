@@ -37,3 +37,9 @@ tests_session_check_cancel_SOURCES = tests/session/check-cancel.c $(toy_vm)
 tests_session_check_cancel_CPPFLAGS = $(session_cppflags)
 tests_session_check_cancel_CFLAGS = $(unit_cflags)
 tests_session_check_cancel_LDADD = $(unit_ldadd)
+
+unit_tests += tests/session/check-life
+tests_session_check_life_SOURCES = tests/session/check-life.c $(toy_vm)
+tests_session_check_life_CPPFLAGS = $(session_cppflags)
+tests_session_check_life_CFLAGS = $(unit_cflags)
+tests_session_check_life_LDADD = $(unit_ldadd)
