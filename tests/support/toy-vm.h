@@ -66,8 +66,8 @@ struct toy_vm {
     atomic_bool paused; /* by its host: is_running() is false */
 
     /* (nullable): called in a callback, with its name, on its thread. */
-    void (*spy)(struct toy_vm *vm, const char *callback, void *data);
-    void *spy_data;
+    void (*_Atomic spy)(struct toy_vm *vm, const char *callback, void *data);
+    void *_Atomic spy_data;
 
     struct toy_vm *peer; /* (nullable): has the same guest */
     void *private;
