@@ -7,6 +7,7 @@ vmmigrateinclude_HEADERS = \
 	include/vmmigrate/device.h \
 	include/vmmigrate/error.h \
 	include/vmmigrate/events.h \
+	include/vmmigrate/glib.h \
 	include/vmmigrate/host.h \
 	include/vmmigrate/memory.h \
 	include/vmmigrate/options.h \

@@ -5,11 +5,11 @@
  * migrations is a session.
  *
  * The source calls, in this order: save_prepare of the devices, among which RAM
- * calls dirty_source.start; save_setup; then rounds of dirty_source.collect and save_iterate; then
- * stop_guest, quiesce, save_vcpu and save_state, the last collect,
- * save_complete, release_ownership; then save_cleanup. When the attempt fails before the point
- * of no return: acquire_ownership, unquiesce, start_guest, each with
- * VMMIG_START_UNDO where it takes a reason.
+ * calls dirty_source.start; save_setup; then rounds of dirty_source.collect and
+ * save_iterate; then stop_guest, quiesce, save_vcpu and save_state, the last
+ * collect, save_complete, release_ownership; then save_cleanup. When an attempt
+ * fails before the point of no return: acquire_ownership, unquiesce,
+ * start_guest, each with VMMIG_START_UNDO where it takes a reason.
  *
  * The destination calls: load_setup; load, load_vcpu; post_load; and, when it
  * has told the source that all is well: acquire_ownership, activate,
@@ -326,6 +326,44 @@ VMMIG_API struct vmmig_machine *vmmig_machine_new(const struct vmmig_host *host,
                                                   vmmig_error **error);
 
 /**
+ * vmmig_machine_attach_poll:
+ * @machine: the machine
+ * @ret_fd: a descriptor to poll for reading; the machine's: neither read nor
+ *   close it
+ * @error: (nullable): return location
+ *
+ * Makes the host thread a thread of the host's own: the one that calls
+ * vmmig_machine_dispatch() when @ret_fd is readable. Until one does it is the
+ * caller. A call that waits (vmmig_session_wait(), vmmig_machine_close()) on
+ * that thread dispatches by itself.
+ *
+ * Thread:   any, inside callbacks only in a listener; refused with
+ *   VMMIG_ERROR_STATE once the machine has a host thread, which its first
+ *   session gives it
+ * Returns: true if it is attached, for the rest of the machine's life
+ * Since:    0.1
+ */
+VMMIG_API bool vmmig_machine_attach_poll(struct vmmig_machine *machine,
+                                         int32_t *ret_fd, vmmig_error **error);
+
+/**
+ * vmmig_machine_dispatch:
+ * @machine: the machine
+ * @error: (nullable): return location
+ *
+ * Runs the callbacks and delivers the events that are queued, and waits for no
+ * more. Inside of a callback, in a nested loop of the host, it does nothing:
+ * the outer call goes on with what is queued.
+ *
+ * Thread:   the host thread that was attached, always the same one while a
+ *   session runs
+ * Returns: true; false with STATE if vmmig_machine_attach_poll() was not called
+ * Since:    0.1
+ */
+VMMIG_API bool vmmig_machine_dispatch(struct vmmig_machine *machine,
+                                      vmmig_error **error);
+
+/**
  * vmmig_machine_ref:
  * @machine: (nullable): a machine
  *
@@ -420,8 +458,8 @@ vmmig_machine_get_session(struct vmmig_machine *machine);
  * refuses new sessions. The host may unmap its memory when this returned true:
  * no callback runs or ever will, but for the free functions.
  *
- * Thread:   any that may block; never inside a callback, on the host thread or
- *   under the host's lock
+ * Thread:   any that may block; never inside a callback or under the host's
+ *   lock; on a host thread that was attached it serves the queue meanwhile
  * Returns: true if it is closed, also when it already was; false with TIMEOUT
  *   while something still runs (the message says what), with STATE if called
  *   from where it could only wait for itself

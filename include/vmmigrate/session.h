@@ -200,8 +200,8 @@ VMMIG_API bool vmmig_session_cancel(struct vmmig_session *session,
  *
  * Waits until the session has ended and its events have been delivered.
  *
- * Thread:   any that may block; never inside a callback, on the host thread or
- *   under the host's lock
+ * Thread:   any that may block; never inside a callback or under the host's
+ *   lock; on a host thread that was attached it serves the queue meanwhile
  * Returns: true if it has completed; false with its error, with TIMEOUT if it
  *   still runs, or with STATE if it was never started
  * Since:    0.1

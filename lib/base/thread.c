@@ -129,6 +129,10 @@ VMMIG_UNCHECKED bool vmmig__cond_wait_until(struct vmmig__cond *cond,
     };
     int result;
 
+    if (deadline_us == UINT64_MAX) {
+        vmmig__cond_wait(cond, mutex);
+        return true;
+    }
     note_released(mutex);
     result = pthread_cond_timedwait(&cond->cond, &mutex->mutex, &deadline);
     note_held(mutex);

@@ -58,7 +58,8 @@ void vmmig__cond_init(struct vmmig__cond *cond);
 void vmmig__cond_destroy(struct vmmig__cond *cond);
 void vmmig__cond_wait(struct vmmig__cond *cond, struct vmmig__mutex *mutex)
     VMMIG_REQUIRES(*mutex);
-/* False when @deadline_us (vmmig__now_us() time) passed before a signal. */
+/* False when @deadline_us (vmmig__now_us() time; UINT64_MAX: never) passed before
+ * a signal. */
 bool vmmig__cond_wait_until(struct vmmig__cond *cond,
                             struct vmmig__mutex *mutex, uint64_t deadline_us)
     VMMIG_REQUIRES(*mutex);

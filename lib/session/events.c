@@ -84,6 +84,7 @@ static void deliver(void *data)
     const struct vmmig_event *event = data;
     struct vmmig_machine *machine = event->session->machine;
     GPtrArray *listeners = g_ptr_array_new_with_free_func(listener_unref);
+    const char *previous;
 
     vmmig__mutex_lock(&machine->lock);
     for (guint i = 0; i < machine->listeners->len; i++) {
@@ -93,12 +94,14 @@ static void deliver(void *data)
         g_ptr_array_add(listeners, listener);
     }
     vmmig__mutex_unlock(&machine->lock);
+    previous = vmmig__callback_enter("listener");
     for (guint i = 0; i < listeners->len; i++) {
         struct listener *listener = g_ptr_array_index(listeners, i);
 
         if (!atomic_load_explicit(&listener->removed, memory_order_acquire))
             listener->call(listener->data, event);
     }
+    vmmig__callback_leave(previous);
     g_ptr_array_free(listeners, TRUE);
 }
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include <vmmigrate/glib.h>
+
 #include "base/clock.h"
 #include "base/struct-copy.h"
 #include "ram/ram.h"
@@ -70,6 +72,32 @@ struct vmmig_machine *vmmig_machine_new(const struct vmmig_host *host,
     if (add_own_devices(machine, error))
         return machine;
     return vmmig_machine_unref(machine);
+}
+
+bool vmmig_machine_attach_poll(struct vmmig_machine *machine, int32_t *ret_fd,
+                               vmmig_error **error)
+{
+    int fd;
+
+    if (!vmmig__host_queue_attach(machine->host.queue, NULL, 0, &fd, error))
+        return false;
+    *ret_fd = fd;
+    return true;
+}
+
+bool vmmig_machine_dispatch(struct vmmig_machine *machine, vmmig_error **error)
+{
+    return vmmig__host_queue_dispatch(machine->host.queue, error);
+}
+
+bool vmmig_machine_attach_context(struct vmmig_machine *machine,
+                                  struct _GMainContext *context,
+                                  int32_t priority, vmmig_error **error)
+{
+    return vmmig__host_queue_attach(machine->host.queue,
+                                    context ? context
+                                            : g_main_context_default(),
+                                    priority, NULL, error);
 }
 
 struct vmmig_machine *vmmig_machine_ref(struct vmmig_machine *machine)
@@ -357,10 +385,43 @@ bool vmmig__machine_may_wait(struct vmmig_machine *machine, const char *what,
         return vmmig__fail(error, VMMIG_ERROR_STATE,
                            "%s inside the callback %s would wait for itself",
                            what, callback);
-    if (vmmig__host_queue_is_current(machine->host.queue))
+    if (vmmig__host_queue_is_own_thread(machine->host.queue))
         return vmmig__fail(error, VMMIG_ERROR_STATE,
                            "%s on the host thread would wait for itself", what);
     return true;
+}
+
+bool vmmig__machine_wait(struct vmmig_machine *machine,
+                         struct vmmig__mutex *lock, struct vmmig__cond *cond,
+                         bool (*is_done)(void *data), void *data,
+                         uint64_t deadline_us)
+{
+    struct vmmig__host_queue *queue = machine->host.queue;
+    bool serving = vmmig__host_queue_begin_wait(queue);
+    bool in_time = true, done;
+
+    vmmig__mutex_lock(lock);
+    while (!(done = is_done(data)) && in_time) {
+        if (!serving) {
+            in_time = vmmig__cond_wait_until(cond, lock, deadline_us);
+            continue;
+        }
+        vmmig__mutex_unlock(lock);
+        in_time = vmmig__host_queue_serve(queue, deadline_us);
+        vmmig__mutex_lock(lock);
+    }
+    vmmig__mutex_unlock(lock);
+    if (serving)
+        vmmig__host_queue_end_wait(queue);
+    return done;
+}
+
+/* Under the machine's lock. */
+static bool has_no_threads(void *data)
+{
+    struct vmmig_machine *machine = data;
+
+    return machine->threads == 0;
 }
 
 bool vmmig_machine_close(struct vmmig_machine *machine, int64_t timeout_ms,
@@ -368,7 +429,6 @@ bool vmmig_machine_close(struct vmmig_machine *machine, int64_t timeout_ms,
 {
     uint64_t deadline_us = vmmig__deadline_us(timeout_ms);
     struct vmmig_session *session;
-    bool in_time = true;
 
     if (!vmmig__machine_may_wait(machine, "vmmig_machine_close()", error))
         return false;
@@ -382,17 +442,8 @@ bool vmmig_machine_close(struct vmmig_machine *machine, int64_t timeout_ms,
         vmmig_session_cancel(session, NULL);
         vmmig_session_unref(session);
     }
-    vmmig__mutex_lock(&machine->lock);
-    while (machine->threads > 0 && in_time) {
-        if (deadline_us == UINT64_MAX)
-            vmmig__cond_wait(&machine->idle, &machine->lock);
-        else
-            in_time = vmmig__cond_wait_until(&machine->idle, &machine->lock,
-                                             deadline_us);
-    }
-    in_time = machine->threads == 0;
-    vmmig__mutex_unlock(&machine->lock);
-    if (!in_time)
+    if (!vmmig__machine_wait(machine, &machine->lock, &machine->idle,
+                             has_no_threads, machine, deadline_us))
         return vmmig__fail(error, VMMIG_ERROR_TIMEOUT,
                            "a migration of the machine still runs");
     if (!vmmig__host_queue_close(machine->host.queue, deadline_us))

@@ -60,4 +60,18 @@ bool vmmig__machine_may_wait(struct vmmig_machine *machine, const char *what,
                              vmmig_error **error)
     __attribute__((warn_unused_result));
 
+/*
+ * vmmig__machine_wait:
+ * @is_done: called under @lock
+ *
+ * Waits on @cond until @is_done; on a host thread of the host's own it serves
+ * the queue meanwhile, so @is_done must become true by a queued call. Whether it
+ * did before @deadline_us.
+ */
+bool vmmig__machine_wait(struct vmmig_machine *machine,
+                         struct vmmig__mutex *lock, struct vmmig__cond *cond,
+                         bool (*is_done)(void *data), void *data,
+                         uint64_t deadline_us)
+    __attribute__((warn_unused_result));
+
 #endif

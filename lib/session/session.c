@@ -452,12 +452,19 @@ bool vmmig_session_cancel(struct vmmig_session *session, vmmig_error **error)
     return ok;
 }
 
+/* Under the session's lock. */
+static bool is_delivered(void *data)
+{
+    struct vmmig_session *session = data;
+
+    return session->delivered;
+}
+
 bool vmmig_session_wait(struct vmmig_session *session, int64_t timeout_ms,
                         vmmig_error **error)
 {
-    uint64_t deadline_us = vmmig__deadline_us(timeout_ms);
     const vmmig_error *first;
-    bool in_time = true, delivered;
+    bool delivered;
 
     if (vmmig_session_get_status(session) == VMMIG_STATUS_NONE)
         return vmmig__fail(error, VMMIG_ERROR_STATE,
@@ -465,16 +472,15 @@ bool vmmig_session_wait(struct vmmig_session *session, int64_t timeout_ms,
     if (timeout_ms != 0 && !vmmig__machine_may_wait(
                                session->machine, "vmmig_session_wait()", error))
         return false;
-    vmmig__mutex_lock(&session->lock);
-    while (!session->delivered && in_time && timeout_ms != 0) {
-        if (deadline_us == UINT64_MAX)
-            vmmig__cond_wait(&session->changed, &session->lock);
-        else
-            in_time = vmmig__cond_wait_until(&session->changed, &session->lock,
-                                             deadline_us);
+    if (timeout_ms != 0) {
+        delivered = vmmig__machine_wait(session->machine, &session->lock,
+                                        &session->changed, is_delivered,
+                                        session, vmmig__deadline_us(timeout_ms));
+    } else {
+        vmmig__mutex_lock(&session->lock);
+        delivered = session->delivered;
+        vmmig__mutex_unlock(&session->lock);
     }
-    delivered = session->delivered;
-    vmmig__mutex_unlock(&session->lock);
     if (!delivered)
         return vmmig__fail(error, VMMIG_ERROR_TIMEOUT,
                            "the migration still runs (status %s)",

@@ -36,6 +36,11 @@ static void spy(struct toy_vm *vm, const char *callback)
         call(vm, callback, atomic_load(&vm->spy_data));
 }
 
+void toy_be_host_thread(void)
+{
+    on_host_thread = true;
+}
+
 static void expect_host_thread(struct toy_vm *vm, const char *callback)
 {
     if (!on_host_thread || locked_by_me)

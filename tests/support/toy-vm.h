@@ -79,6 +79,9 @@ struct toy_vm *toy_vm_new(uint32_t pages, bool source, bool has_lock);
 /* Closes the machine too. */
 void toy_vm_free(struct toy_vm *vm);
 
+/* This thread is the host thread of toys from now on, and mig/host is none. */
+void toy_be_host_thread(void);
+
 /* One guest, two machines: never may both run it. */
 void toy_vm_pair(struct toy_vm *one, struct toy_vm *other);
 

@@ -32,6 +32,13 @@ tests_session_check_ownership_CPPFLAGS = $(session_cppflags)
 tests_session_check_ownership_CFLAGS = $(unit_cflags)
 tests_session_check_ownership_LDADD = $(unit_ldadd)
 
+unit_tests += tests/session/check-host-thread
+tests_session_check_host_thread_SOURCES = \
+	tests/session/check-host-thread.c $(toy_vm)
+tests_session_check_host_thread_CPPFLAGS = $(session_cppflags)
+tests_session_check_host_thread_CFLAGS = $(unit_cflags)
+tests_session_check_host_thread_LDADD = $(unit_ldadd)
+
 unit_tests += tests/session/check-cancel
 tests_session_check_cancel_SOURCES = tests/session/check-cancel.c $(toy_vm)
 tests_session_check_cancel_CPPFLAGS = $(session_cppflags)
