@@ -34,9 +34,8 @@ static void tear_down(void)
 
 static void write_file(size_t length_bytes)
 {
-    char *bytes = g_malloc(length_bytes);
+    char *bytes = g_strnfill(length_bytes, 'x');
 
-    memset(bytes, 'x', length_bytes);
     ck_assert(g_file_set_contents(path, bytes, (gssize)length_bytes, NULL));
     g_free(bytes);
 }

@@ -22,6 +22,8 @@ static void setup(void)
 
 static void teardown(void)
 {
+    g_clear_pointer(&ram->pending, g_free);
+    g_clear_pointer(&rom->pending, g_free);
     free_memory(blocks);
 }
 
