@@ -18,8 +18,9 @@ enum {
     MAXIMUM_BUDGET_BYTES = 256 << 20,
     /* Bandwidth is what went out in at least this long. */
     WINDOW_US = 100000,
-    /* How long to wait for the other side's consent before asking again. */
-    CONSENT_US = 10000,
+    /* How long to wait, with nothing to send, for what the switch needs: the
+     * other side's consent, or more downtime. */
+    PATIENCE_US = 10000,
 };
 
 void vmmig__precopy_init(struct vmmig__precopy *precopy,
@@ -42,6 +43,14 @@ static uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
     unsigned __int128 result = (unsigned __int128)a * b / c;
 
     return result > UINT64_MAX ? UINT64_MAX : (uint64_t)result;
+}
+
+/* Time in which there was nothing to send says nothing about the link. */
+static void start_window(struct vmmig__precopy *precopy)
+{
+    precopy->is_idle = false;
+    precopy->window_start_us = vmmig__clock_now_us(precopy->clock);
+    precopy->window_bytes = 0;
 }
 
 static void measure(struct vmmig__precopy *precopy, uint64_t sent_bytes)
@@ -80,11 +89,17 @@ static bool fits(const struct vmmig__precopy *precopy, uint64_t bytes)
     return bytes <= scale(bandwidth(precopy), limit_ms, 1000);
 }
 
+/* What can be sent while the guest runs. */
+static uint64_t bytes_to_send(const struct vmmig_pending *pending)
+{
+    return vmmig__add_saturated(pending->precopy_bytes,
+                                pending->postcopy_bytes);
+}
+
 static uint64_t bytes_of(const struct vmmig_pending *pending)
 {
-    return vmmig__add_saturated(
-        vmmig__add_saturated(pending->precopy_bytes, pending->postcopy_bytes),
-        pending->stopcopy_bytes);
+    return vmmig__add_saturated(bytes_to_send(pending),
+                                pending->stopcopy_bytes);
 }
 
 static uint64_t budget(const struct vmmig__precopy *precopy)
@@ -111,9 +126,10 @@ static bool begin_round(struct vmmig__precopy *precopy,
     if (fits(precopy, bytes_of(&pending)) &&
         precopy->ops->may_switch(precopy->data)) {
         *ret_action = VMMIG__PRECOPY_SWITCH;
-    } else if (bytes_of(&pending) == 0) {
+    } else if (bytes_to_send(&pending) == 0) {
         *ret_action = VMMIG__PRECOPY_WAIT;
-        *ret_wait_us = CONSENT_US;
+        *ret_wait_us = PATIENCE_US;
+        precopy->is_idle = true;
     } else {
         *ret_action = VMMIG__PRECOPY_ROUND;
     }
@@ -129,8 +145,9 @@ bool vmmig__precopy_step(struct vmmig__precopy *precopy,
 
     if (!precopy->ops->query_pending(precopy->data, false, &pending, error))
         return false;
-    if (bytes_of(&pending) == 0 || (fits(precopy, bytes_of(&pending)) &&
-                                    precopy->ops->may_switch(precopy->data)))
+    if (bytes_to_send(&pending) == 0 ||
+        (fits(precopy, bytes_of(&pending)) &&
+         precopy->ops->may_switch(precopy->data)))
         return begin_round(precopy, ret_action, ret_wait_us, error);
     wait_us = vmmig__rate_limit_wait_us(precopy->limit);
     if (wait_us > 0) {
@@ -139,6 +156,8 @@ bool vmmig__precopy_step(struct vmmig__precopy *precopy,
         *ret_wait_us = wait_us;
         return true;
     }
+    if (precopy->is_idle)
+        start_window(precopy);
     if (!precopy->ops->iterate(precopy->data, budget(precopy), &sent_bytes,
                                error))
         return false;

@@ -40,6 +40,7 @@ struct vmmig__precopy {
     /* The measurement under way. */
     uint64_t window_start_us;
     uint64_t window_bytes;
+    bool is_idle; /* there was nothing to send when last asked */
 };
 
 enum vmmig__precopy_action {

@@ -41,6 +41,11 @@ void toy_be_host_thread(void)
     on_host_thread = true;
 }
 
+bool toy_is_host_thread(void)
+{
+    return on_host_thread;
+}
+
 static void expect_host_thread(struct toy_vm *vm, const char *callback)
 {
     if (!on_host_thread || locked_by_me)
@@ -133,6 +138,7 @@ static void lock(void *host)
         g_error("the host's lock is taken twice");
     locked_by_me = vm;
     atomic_fetch_add(&vm->locked, 1);
+    atomic_fetch_add(&vm->lock_count, 1);
 }
 
 static void unlock(void *host)

@@ -58,6 +58,7 @@ struct toy_vm {
     atomic_uint save_cleanups, load_cleanups, quiesced, unquiesced;
     atomic_uint give_backs; /* pages that came back to the shared log */
     atomic_uint locked;     /* nesting depth of the host's lock */
+    atomic_uint lock_count; /* how often it was taken */
     atomic_bool owner;      /* holds the lease */
 
     /* What the host or a device refuses. */
@@ -84,6 +85,9 @@ void toy_be_host_thread(void);
 
 /* One guest, two machines: never may both run it. */
 void toy_vm_pair(struct toy_vm *one, struct toy_vm *other);
+
+/* Whether the caller is on the host thread of a toy. */
+bool toy_is_host_thread(void);
 
 /* Runs the guest for the first time, or by hand where it was held. */
 void toy_vm_run(struct toy_vm *vm);

@@ -50,3 +50,27 @@ tests_session_check_life_SOURCES = tests/session/check-life.c $(toy_vm)
 tests_session_check_life_CPPFLAGS = $(session_cppflags)
 tests_session_check_life_CFLAGS = $(unit_cflags)
 tests_session_check_life_LDADD = $(unit_ldadd)
+
+unit_tests += tests/session/check-rules
+tests_session_check_rules_SOURCES = tests/session/check-rules.c $(toy_vm)
+tests_session_check_rules_CPPFLAGS = $(session_cppflags)
+tests_session_check_rules_CFLAGS = $(unit_cflags)
+tests_session_check_rules_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-states
+tests_unit_check_states_SOURCES = tests/unit/check-states.c
+tests_unit_check_states_CPPFLAGS = $(session_cppflags)
+tests_unit_check_states_CFLAGS = $(unit_cflags)
+tests_unit_check_states_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-options
+tests_unit_check_options_SOURCES = tests/unit/check-options.c
+tests_unit_check_options_CPPFLAGS = $(session_cppflags)
+tests_unit_check_options_CFLAGS = $(unit_cflags)
+tests_unit_check_options_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-precopy
+tests_unit_check_precopy_SOURCES = tests/unit/check-precopy.c
+tests_unit_check_precopy_CPPFLAGS = $(session_cppflags)
+tests_unit_check_precopy_CFLAGS = $(unit_cflags)
+tests_unit_check_precopy_LDADD = $(unit_ldadd)
