@@ -250,7 +250,7 @@ static void try_to_wait(struct toy_vm *vm, const char *callback, void *data)
         g_error("%s: it waited", callback);
     if (vmmig_error_code(error) != VMMIG_ERROR_STATE ||
         !strstr(error->message, strcmp(callback, "event") == 0
-                                    ? "on the host thread"
+                                    ? "the callback listener"
                                     : callback))
         g_error("%s: %s", callback, error->message);
     g_clear_error(&error);
