@@ -57,13 +57,19 @@ static void fill(struct vmmig__rate_limit *limit)
 void vmmig__rate_limit_set_rate(struct vmmig__rate_limit *limit,
                                 uint64_t rate_bytes_per_s)
 {
+    rate_bytes_per_s = MIN(rate_bytes_per_s, LARGEST_RATE);
     vmmig__mutex_lock(&limit->lock);
+    /* Whoever asks for the present rate, again and again, changes nothing. */
+    if (rate_bytes_per_s == limit->rate_bytes_per_s) {
+        vmmig__mutex_unlock(&limit->lock);
+        return;
+    }
     fill(limit);
     /* Nobody owes anything for what was sent without a limit, and what was
      * saved at a high rate is no credit at a low one. */
     if (limit->rate_bytes_per_s == 0 || limit->balance > 0)
         limit->balance = 0;
-    limit->rate_bytes_per_s = MIN(rate_bytes_per_s, LARGEST_RATE);
+    limit->rate_bytes_per_s = rate_bytes_per_s;
     vmmig__mutex_unlock(&limit->lock);
 }
 
