@@ -273,8 +273,9 @@ struct vmmig_host {
      * @starts: true as its first act, false as its last
      *
      * Lets the host place a thread of the library: control group, affinity,
-     * priority, seccomp. All signals are blocked in it already. NULL: threads
-     * stay as they are made.
+     * priority, seccomp. Signals are blocked in it already, but for those of
+     * its own faults (SIGSEGV, SIGBUS and their like). NULL: threads stay as
+     * they are made.
      *
      * Thread:   the new thread itself
      * Locks:    none

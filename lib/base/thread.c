@@ -177,13 +177,25 @@ static void *thread_main(void *data)
     return NULL;
 }
 
+/* All but those that a thread raises by what it does: a host that serves faults
+ * of guest memory by a handler serves those of our threads too. Blocked, they
+ * would end the process instead. */
+static void block_for_host(sigset_t *set)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+    sigfillset(set);
+    for (size_t i = 0; i < G_N_ELEMENTS(own); i++)
+        sigdelset(set, own[i]);
+}
+
 bool vmmig__thread_start(struct vmmig__thread **ret_thread, const char *name,
                          const struct vmmig__thread_hook *hook,
                          void (*run)(void *data), void *data,
                          vmmig_error **error)
 {
     struct vmmig__thread *thread = g_new0(struct vmmig__thread, 1);
-    sigset_t all, before;
+    sigset_t others, before;
     int result;
 
     g_strlcpy(thread->name, name, sizeof thread->name);
@@ -192,8 +204,8 @@ bool vmmig__thread_start(struct vmmig__thread **ret_thread, const char *name,
     thread->run = run;
     thread->data = data;
     *ret_thread = thread; /* the new thread may look at it at once */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    block_for_host(&others);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     result = pthread_create(&thread->thread, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == 0)

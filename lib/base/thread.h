@@ -81,7 +81,8 @@ struct vmmig__thread;
  * @name: at most 15 characters; what ps and the thread hook show
  * @hook: (nullable): copied
  *
- * Starts a thread with all signals blocked. It must be joined.
+ * Starts a thread with all signals blocked but those that it may raise itself:
+ * SIGSEGV, SIGBUS and their like. It must be joined.
  */
 bool vmmig__thread_start(struct vmmig__thread **ret_thread, const char *name,
                          const struct vmmig__thread_hook *hook,

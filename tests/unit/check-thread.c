@@ -17,7 +17,7 @@ static vmmig_error *error;
 
 struct told {
     GString *text; /* of one thread at a time */
-    bool is_self, blocks_signals;
+    bool is_self, blocks_signals, takes_faults;
     char name[16];
     struct vmmig__thread *thread;
 };
@@ -41,6 +41,8 @@ static void run(void *data)
     told->blocks_signals = sigismember(&mask, SIGTERM) == 1 &&
                            sigismember(&mask, SIGPIPE) == 1 &&
                            sigismember(&mask, SIGCHLD) == 1;
+    told->takes_faults = sigismember(&mask, SIGSEGV) == 0 &&
+                         sigismember(&mask, SIGBUS) == 0;
 }
 
 START_TEST(thread_has_its_name_its_hook_and_no_signals)
@@ -57,6 +59,7 @@ START_TEST(thread_has_its_name_its_hook_and_no_signals)
     ck_assert(told.is_self);
     ck_assert_str_eq(told.name, "mig/test");
     ck_assert(told.blocks_signals);
+    ck_assert(told.takes_faults);
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
     ck_assert(!sigismember(&mask, SIGTERM));
     g_string_free(told.text, TRUE);
