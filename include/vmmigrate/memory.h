@@ -313,7 +313,8 @@ vmmig_machine_add_dirty_source(struct vmmig_machine *machine,
  * Lets the kernel say which pages this process wrote, by whichever thread: the
  * asynchronous write protection of userfaultfd and PAGEMAP_SCAN. Covers all
  * blocks, also those added later. Not seen are writes by devices (DMA) and by
- * other processes that share the memory: mark those.
+ * other processes that share the memory, and memory that is discarded
+ * (MADV_DONTNEED, a hole punched) or mapped anew: mark those.
  *
  * Thread:   any, inside callbacks only in a listener; refused with
  *   VMMIG_ERROR_BLOCKED while a session of the machine runs

@@ -41,6 +41,7 @@ static void free_block(struct vmmig_block *block)
     g_free(block->name);
     g_free(block->dirty);
     g_free(block->unused);
+    g_free(block->pending);
     g_free(block->claimed);
     g_free(block->received);
     g_free(block);
