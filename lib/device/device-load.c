@@ -88,9 +88,17 @@ static struct vmmig_device *find_started(struct vmmig__loader *loader,
         vmmig__devices_get(loader->devices, &count);
 
     for (uint32_t i = 0; i < count; i++) {
-        if (devices[i]->started &&
-            devices[i]->section_id == record->section_id)
+        if (!devices[i]->started ||
+            devices[i]->section_id != record->section_id)
+            continue;
+        if (!devices[i]->loaded)
             return devices[i];
+        vmmig__reader_fail(loader->in, error, VMMIG_ERROR_PROTOCOL,
+                           "%s of section \"%s\" (instance %u) after its END",
+                           vmmig__record_type_name(record->type),
+                           devices[i]->name,
+                           (unsigned)devices[i]->instance_id);
+        return NULL;
     }
     vmmig__reader_fail(loader->in, error, VMMIG_ERROR_PROTOCOL,
                        "%s of section id %u, which has not been started",
