@@ -311,22 +311,32 @@ static void clean_up(struct destination *destination)
     vmmig__listener_free(g_steal_pointer(&destination->session->listener));
 }
 
-/* Waits; false when the machine is being closed. */
-static bool wait_while_open(struct vmmig_machine *machine, uint64_t until_us)
+/* Whether this is still the guest's place: the machine is not being closed, and
+ * no later session of it has taken the guest elsewhere. */
+static bool is_at_home(struct vmmig_machine *machine)
+    VMMIG_REQUIRES(machine->lock)
 {
-    bool in_time = true, open;
+    return !machine->closed &&
+           vmmig_session_get_owner(machine->session) == VMMIG_OWNER_HERE;
+}
+
+/* Waits; false when there is nothing to announce any more. */
+static bool wait_at_home(struct vmmig_machine *machine, uint64_t until_us)
+{
+    bool in_time = true, at_home;
 
     vmmig__mutex_lock(&machine->lock);
-    while (!machine->closed && in_time)
+    while (is_at_home(machine) && in_time)
         in_time =
             vmmig__cond_wait_until(&machine->idle, &machine->lock, until_us);
-    open = !machine->closed;
+    at_home = is_at_home(machine);
     vmmig__mutex_unlock(&machine->lock);
-    return open;
+    return at_home;
 }
 
 /* Rounds of telling the network, at growing distances; cut short by the
- * machine's end. */
+ * machine's end, and when the guest moves on: what is said then would draw its
+ * traffic to where it was. */
 static void announce(struct destination *destination)
 {
     struct vmmig_options *options = destination->session->options;
@@ -345,7 +355,7 @@ static void announce(struct destination *destination)
         uint64_t next_us = vmmig__now_us() + wait_ms * 1000;
 
         vmmig__host_announce(&destination->machine->host, (uint32_t)round);
-        if (round + 1 < rounds && !wait_while_open(destination->machine, next_us))
+        if (round + 1 < rounds && !wait_at_home(destination->machine, next_us))
             return;
         wait_ms = MIN(wait_ms + step_ms, maximum_ms);
     }

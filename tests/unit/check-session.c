@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions from end to end, both sides in this process. */
+#include <string.h>
+
 #include "run-case.h"
+#include "support/session-kit.h"
 #include "support/toy-vm.h"
 
 START_TEST(an_idle_guest_arrives_with_all_its_memory)
@@ -49,6 +52,52 @@ START_TEST(a_guest_goes_there_and_back_again)
 }
 END_TEST
 
+/* mig/dst/main, and of the next session mig/src/main and mig/src/rp. */
+enum { THREADS_OF_TWO_SESSIONS = 3 };
+
+static void count_ended_threads(struct toy_vm *vm, const char *callback,
+                                void *data)
+{
+    atomic_uint *ended = data;
+
+    if (strcmp(callback, "thread_hook ends") == 0)
+        atomic_fetch_add(ended, 1);
+}
+
+static bool both_sessions_have_ended(void *data)
+{
+    atomic_uint *ended = data;
+
+    return atomic_load(ended) == THREADS_OF_TWO_SESSIONS;
+}
+
+START_TEST(a_guest_that_moved_on_is_announced_no_more)
+{
+    struct toy_vm *here = toy_vm_new(20, true, true);
+    struct toy_vm *there = toy_vm_new(20, false, true);
+    struct vmmig_session *source, *destination;
+    atomic_uint ended = 0;
+
+    there->spy_data = &ended;
+    there->spy = count_ended_threads;
+    toy_vm_pair(here, there);
+    toy_vm_run(here);
+    toy_connect(here, there, &source, &destination);
+    ck_assert(vmmig_options_parse(vmmig_session_get_options(destination),
+                                  "announce-initial=100000", NULL));
+    toy_start(source, destination);
+    ck_assert(toy_wait(source, NULL));
+    ck_assert(toy_wait(destination, NULL));
+    toy_migrate(there, here);
+    wait_for(both_sessions_have_ended, &ended);
+    ck_assert_uint_eq(there->announced, 1);
+    vmmig_session_unref(source);
+    vmmig_session_unref(destination);
+    toy_vm_free(here);
+    toy_vm_free(there);
+}
+END_TEST
+
 /* Calls back into the machine, which a held lock would turn into a deadlock. */
 static void free_and_call(void *data)
 {
@@ -90,6 +139,7 @@ int main(void)
     tcase_add_loop_test(tcase, an_idle_guest_arrives_with_all_its_memory, 0, 2);
     tcase_add_test(tcase, a_writing_guest_arrives_as_it_stopped);
     tcase_add_test(tcase, a_guest_goes_there_and_back_again);
+    tcase_add_test(tcase, a_guest_that_moved_on_is_announced_no_more);
     tcase_add_test(tcase, a_free_function_may_call_the_machine);
     return run_case("session", tcase);
 }
