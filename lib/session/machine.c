@@ -360,6 +360,8 @@ bool vmmig__machine_take_session(struct vmmig_machine *machine,
         machine->running = true;
         machine->threads++;
         vmmig__session_ref_locked(session); /* the thread's */
+        /* At once, so that whoever closes the machine now can cancel it. */
+        vmmig__session_begin_locked(session);
     }
     vmmig__mutex_unlock(&machine->lock);
     if (old)

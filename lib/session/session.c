@@ -372,6 +372,18 @@ static bool prepare_start(struct vmmig_session *session, const char *uri,
     return true;
 }
 
+void vmmig__session_begin_locked(struct vmmig_session *session)
+{
+    vmmig__options_fix(session->options);
+    atomic_store_explicit(&session->stats.start_us, vmmig__now_us(),
+                          memory_order_relaxed);
+    atomic_store_explicit(&session->stats.ram_total_bytes,
+                          vmmig__ram_blocks_bytes(session->machine->blocks),
+                          memory_order_relaxed);
+    if (!vmmig__session_move(session, VMMIG__STARTED, NULL))
+        g_error("a new session could not be started");
+}
+
 bool vmmig_session_start(struct vmmig_session *session, const char *uri,
                          vmmig_error **error)
 {
@@ -387,14 +399,6 @@ bool vmmig_session_start(struct vmmig_session *session, const char *uri,
         unclaim_start(session);
         return false;
     }
-    vmmig__options_fix(session->options);
-    atomic_store_explicit(&session->stats.start_us, vmmig__now_us(),
-                          memory_order_relaxed);
-    atomic_store_explicit(&session->stats.ram_total_bytes,
-                          vmmig__ram_blocks_bytes(machine->blocks),
-                          memory_order_relaxed);
-    if (!vmmig__session_move(session, VMMIG__STARTED, error))
-        g_error("a new session could not be started");
     if (vmmig__thread_start(&session->thread,
                             source ? "mig/src/main" : "mig/dst/main",
                             &machine->host.hook, run, session, &failure))

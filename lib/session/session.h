@@ -60,6 +60,10 @@ struct vmmig_session {
 /* Under the machine's lock. */
 void vmmig__session_ref_locked(struct vmmig_session *session);
 
+/* Under the machine's lock, which made it the machine's running session: from
+ * here on it can be cancelled, and ends by vmmig__session_finish(). */
+void vmmig__session_begin_locked(struct vmmig_session *session);
+
 /* Frees a session that nobody has a reference to. */
 void vmmig__session_destroy(struct vmmig_session *session);
 
