@@ -12,6 +12,7 @@ struct vmmig__return_path {
     struct vmmig__mutex lock;
     struct vmmig__cond cond;
     struct vmmig_reader *in; /* mig/src/rp */
+    char *reason;            /* mig/src/rp; (nullable): the peer's words */
     struct vmmig__thread *thread;
     void (*changed)(void *data); /* set once */
     void *data;
@@ -61,6 +62,10 @@ static bool take(struct vmmig__return_path *path,
         return true;
     case VMMIG__REPLY_SWITCHOVER_ACK:
         return count_ack(path, error);
+    case VMMIG__REPLY_REASON:
+        g_free(path->reason);
+        path->reason = g_strdup(reply->words);
+        return true;
     case VMMIG__REPLY_SHUT:
         *ret_over = true;
         if (reply->value == 0) {
@@ -68,9 +73,10 @@ static bool take(struct vmmig__return_path *path,
             return true;
         }
         vmmig__fail(&refusal, VMMIG_ERROR_IO,
-                    "the destination failed and keeps nothing (SHUT %u); its "
-                    "own error says why",
-                    (unsigned)reply->value);
+                    "the destination failed and keeps nothing (SHUT %u)%s%s",
+                    (unsigned)reply->value,
+                    path->reason ? ": " : "; its own error says why",
+                    path->reason ? path->reason : "");
         vmmig__error_note(refusal, "side", "destination");
         conclude(path, VMMIG__FAILURE, refusal);
         return true;
@@ -137,6 +143,7 @@ void vmmig__return_path_free(struct vmmig__return_path *path)
     vmmig__thread_join(path->thread);
     vmmig__reader_free(path->in);
     g_clear_error(&path->error);
+    g_free(path->reason);
     vmmig__cond_destroy(&path->cond);
     vmmig__mutex_destroy(&path->lock);
     g_free(path);

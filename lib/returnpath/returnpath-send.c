@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "returnpath/returnpath-send.h"
 
+#include <string.h>
+
 #include "wire/reply.h"
 
 struct vmmig__replies {
@@ -53,6 +55,18 @@ bool vmmig__replies_shut(struct vmmig__replies *replies, uint32_t value,
     struct vmmig__reply reply = {.type = VMMIG__REPLY_SHUT, .value = value};
 
     return send_reply(replies, &reply, error);
+}
+
+bool vmmig__replies_reason(struct vmmig__replies *replies, const char *words,
+                           vmmig_error **error)
+{
+    struct vmmig__reply reply = {.type = VMMIG__REPLY_REASON};
+    const char *end = words + MIN(strlen(words), VMMIG__MAX_REPLY_BYTES);
+
+    /* Not in the middle of a character. */
+    g_utf8_validate(words, end - words, &end);
+    memcpy(reply.words, words, (size_t)(end - words));
+    return end == words || send_reply(replies, &reply, error);
 }
 
 bool vmmig__replies_switchover_ack(struct vmmig__replies *replies,

@@ -24,6 +24,10 @@ bool vmmig__replies_pong(struct vmmig__replies *replies, uint32_t value,
 bool vmmig__replies_shut(struct vmmig__replies *replies, uint32_t value,
                          vmmig_error **error)
     __attribute__((warn_unused_result));
+/* @words: UTF-8; what does not fit the message is cut off. */
+bool vmmig__replies_reason(struct vmmig__replies *replies, const char *words,
+                           vmmig_error **error)
+    __attribute__((warn_unused_result));
 bool vmmig__replies_switchover_ack(struct vmmig__replies *replies,
                                    vmmig_error **error)
     __attribute__((warn_unused_result));

@@ -276,7 +276,7 @@ static bool take_over(struct destination *destination, vmmig_error **error)
 
 /* -- the end ---------------------------------------------------------------- */
 
-/* Tells the source that it keeps the guest. Closing a connection with unread
+/* Tells the source that it keeps the guest, and why. Closing a connection with unread
  * bytes would destroy the message, so what the source still sends is read, for a
  * moment; not on a host's transport that could keep us for ever. */
 static void say_farewell(struct destination *destination)
@@ -287,6 +287,10 @@ static void say_farewell(struct destination *destination)
     uint64_t length = 1;
 
     if (!destination->replies ||
+        !vmmig__replies_reason(
+            destination->replies,
+            vmmig_error_message(vmmig_session_get_error(destination->session)),
+            NULL) ||
         !vmmig__replies_shut(destination->replies, 1, NULL) ||
         destination->all_read ||
         !vmmig__channel_has_deadlines(destination->channel))

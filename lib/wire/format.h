@@ -93,6 +93,7 @@ enum vmmig__reply_type {
     VMMIG__REPLY_RECV_BITMAP = 5,
     VMMIG__REPLY_RESUME_ACK = 6,
     VMMIG__REPLY_SWITCHOVER_ACK = 7,
+    VMMIG__REPLY_REASON = 0x8001, /* ours: chapter 5.4 */
 };
 #define VMMIG__MAX_REPLY_BYTES 512 /* QEMU's limit: its buffer */
 #define VMMIG__RESUME_ACK_VALUE UINT32_C(1)

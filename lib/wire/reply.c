@@ -8,43 +8,58 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum payload { NOTHING, VALUE, RANGE, RANGE_AND_BLOCK, BLOCK };
+enum payload { NOTHING, VALUE, RANGE, RANGE_AND_BLOCK, BLOCK, WORDS };
 
 enum { RANGE_BYTES = 12 };
 
-/* clang-format off */
-static const struct {
+struct row {
+    uint16_t type;
     const char *name;
     enum payload payload;
     uint16_t minimum_bytes, maximum_bytes; /* of the payload */
-} replies[] = {
-    [VMMIG__REPLY_SHUT]           = {"SHUT", VALUE, 4, 4},
-    [VMMIG__REPLY_PONG]           = {"PONG", VALUE, 4, 4},
-    [VMMIG__REPLY_REQ_PAGES_ID]   = {"REQ_PAGES_ID", RANGE_AND_BLOCK, RANGE_BYTES + 2, RANGE_BYTES + VMMIG__NAME_BYTES},
-    [VMMIG__REPLY_REQ_PAGES]      = {"REQ_PAGES", RANGE, RANGE_BYTES, RANGE_BYTES},
-    [VMMIG__REPLY_RECV_BITMAP]    = {"RECV_BITMAP", BLOCK, 2, VMMIG__NAME_BYTES},
-    [VMMIG__REPLY_RESUME_ACK]     = {"RESUME_ACK", VALUE, 4, 4},
-    [VMMIG__REPLY_SWITCHOVER_ACK] = {"SWITCHOVER_ACK", NOTHING, 0, 0},
+};
+
+/* clang-format off */
+static const struct row rows[] = {
+    {VMMIG__REPLY_SHUT,           "SHUT", VALUE, 4, 4},
+    {VMMIG__REPLY_PONG,           "PONG", VALUE, 4, 4},
+    {VMMIG__REPLY_REQ_PAGES_ID,   "REQ_PAGES_ID", RANGE_AND_BLOCK, RANGE_BYTES + 2, RANGE_BYTES + VMMIG__NAME_BYTES},
+    {VMMIG__REPLY_REQ_PAGES,      "REQ_PAGES", RANGE, RANGE_BYTES, RANGE_BYTES},
+    {VMMIG__REPLY_RECV_BITMAP,    "RECV_BITMAP", BLOCK, 2, VMMIG__NAME_BYTES},
+    {VMMIG__REPLY_RESUME_ACK,     "RESUME_ACK", VALUE, 4, 4},
+    {VMMIG__REPLY_SWITCHOVER_ACK, "SWITCHOVER_ACK", NOTHING, 0, 0},
+    {VMMIG__REPLY_REASON,         "REASON", WORDS, 1, VMMIG__MAX_REPLY_BYTES},
 };
 /* clang-format on */
 
 /* The longest message fits what a QEMU takes. */
 G_STATIC_ASSERT(RANGE_BYTES + VMMIG__NAME_BYTES <= VMMIG__MAX_REPLY_BYTES);
 
+static const struct row *find_row(uint16_t type)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (rows[i].type == type)
+            return &rows[i];
+    }
+    return NULL;
+}
+
 const char *vmmig__reply_name(uint16_t type)
 {
-    return type < G_N_ELEMENTS(replies) ? replies[type].name : NULL;
+    const struct row *row = find_row(type);
+
+    return row ? row->name : NULL;
 }
 
 /* -- reading */
 
-static bool fail_length(struct vmmig_reader *reader, uint16_t type,
+static bool fail_length(struct vmmig_reader *reader, const struct row *row,
                         uint32_t length, uint32_t expected, vmmig_error **error)
 {
     return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
                               "reply %s has %" PRIu32
                               " bytes of payload, not %" PRIu32,
-                              replies[type].name, length, expected);
+                              row->name, length, expected);
 }
 
 static bool get_range(struct vmmig_reader *reader, struct vmmig__reply *reply,
@@ -63,9 +78,9 @@ static bool get_range(struct vmmig_reader *reader, struct vmmig__reply *reply,
 }
 
 /* A name that ends the payload, of which `before` bytes came before it. */
-static bool get_block(struct vmmig_reader *reader, uint16_t length,
-                      uint32_t before, struct vmmig__reply *reply,
-                      vmmig_error **error)
+static bool get_block(struct vmmig_reader *reader, const struct row *row,
+                      uint16_t length, uint32_t before,
+                      struct vmmig__reply *reply, vmmig_error **error)
 {
     uint32_t used;
 
@@ -73,13 +88,31 @@ static bool get_block(struct vmmig_reader *reader, uint16_t length,
         return false;
     used = before + 1 + (uint32_t)strlen(reply->block);
     return used == length ||
-           fail_length(reader, reply->type, length, used, error);
+           fail_length(reader, row, length, used, error);
 }
 
-static bool get_payload(struct vmmig_reader *reader, uint16_t length,
-                        struct vmmig__reply *reply, vmmig_error **error)
+/* Words for a person, who is shown no control characters of a peer. */
+static bool get_words(struct vmmig_reader *reader, uint16_t length,
+                      struct vmmig__reply *reply, vmmig_error **error)
 {
-    switch (replies[reply->type].payload) {
+    if (!vmmig_reader_get_bytes(reader, reply->words, length, error))
+        return false;
+    reply->words[length] = '\0';
+    if (!g_utf8_validate(reply->words, length, NULL))
+        return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
+                                  "the words of a REASON are not UTF-8");
+    for (char *c = reply->words; *c; c++) {
+        if (g_ascii_iscntrl(*c))
+            *c = ' ';
+    }
+    return true;
+}
+
+static bool get_payload(struct vmmig_reader *reader, const struct row *row,
+                        uint16_t length, struct vmmig__reply *reply,
+                        vmmig_error **error)
+{
+    switch (row->payload) {
     case NOTHING:
         return true;
     case VALUE:
@@ -88,9 +121,11 @@ static bool get_payload(struct vmmig_reader *reader, uint16_t length,
         return get_range(reader, reply, error);
     case RANGE_AND_BLOCK:
         return get_range(reader, reply, error) &&
-               get_block(reader, length, RANGE_BYTES, reply, error);
+               get_block(reader, row, length, RANGE_BYTES, reply, error);
     case BLOCK:
-        return get_block(reader, length, 0, reply, error);
+        return get_block(reader, row, length, 0, reply, error);
+    case WORDS:
+        return get_words(reader, length, reply, error);
     }
     g_return_val_if_reached(false);
 }
@@ -100,6 +135,7 @@ bool vmmig__get_reply(struct vmmig_reader *reader,
                       vmmig_error **error)
 {
     struct vmmig__reply reply = {0};
+    const struct row *row;
     uint16_t length;
     uint8_t first;
     bool at_end;
@@ -112,20 +148,19 @@ bool vmmig__get_reply(struct vmmig_reader *reader,
     }
     if (!vmmig_reader_get_u16(reader, &reply.type, error))
         return false;
-    if (!vmmig__reply_name(reply.type))
+    row = find_row(reply.type);
+    if (!row)
         return vmmig__reader_fail(reader, error, VMMIG_ERROR_PROTOCOL,
                                   "reply %u is not known here; the last one is "
-                                  "%zu",
-                                  reply.type, G_N_ELEMENTS(replies) - 1);
+                                  "%u",
+                                  reply.type, VMMIG__REPLY_SWITCHOVER_ACK);
     if (!vmmig_reader_get_u16(reader, &length, error))
         return false;
-    if (length < replies[reply.type].minimum_bytes)
-        return fail_length(reader, reply.type, length,
-                           replies[reply.type].minimum_bytes, error);
-    if (length > replies[reply.type].maximum_bytes)
-        return fail_length(reader, reply.type, length,
-                           replies[reply.type].maximum_bytes, error);
-    if (!get_payload(reader, length, &reply, error))
+    if (length < row->minimum_bytes)
+        return fail_length(reader, row, length, row->minimum_bytes, error);
+    if (length > row->maximum_bytes)
+        return fail_length(reader, row, length, row->maximum_bytes, error);
+    if (!get_payload(reader, row, length, &reply, error))
         return false;
     *ret_reply = reply;
     *ret_end = false;
@@ -137,15 +172,17 @@ bool vmmig__get_reply(struct vmmig_reader *reader,
 void vmmig__put_reply(struct vmmig_writer *writer,
                       const struct vmmig__reply *reply)
 {
+    const struct row *row = find_row(reply->type);
     enum payload payload;
     size_t length;
 
-    g_return_if_fail(vmmig__reply_name(reply->type));
-    payload = replies[reply->type].payload;
+    g_return_if_fail(row);
+    payload = row->payload;
     length = payload == NOTHING ? 0
              : payload == VALUE ? 4
              : payload == RANGE ? RANGE_BYTES
              : payload == BLOCK ? 1 + strlen(reply->block)
+             : payload == WORDS ? strlen(reply->words)
                                 : RANGE_BYTES + 1 + strlen(reply->block);
     vmmig_writer_put_u16(writer, reply->type);
     vmmig_writer_put_u16(writer, (uint16_t)length);
@@ -157,6 +194,8 @@ void vmmig__put_reply(struct vmmig_writer *writer,
     }
     if (payload == BLOCK || payload == RANGE_AND_BLOCK)
         vmmig__writer_put_name(writer, reply->block);
+    if (payload == WORDS)
+        vmmig_writer_put_bytes(writer, reply->words, length);
 }
 
 void vmmig__put_shut(struct vmmig_writer *writer, uint32_t value)

@@ -16,6 +16,7 @@ struct vmmig__reply {
     uint64_t start_bytes;  /* REQ_PAGES, REQ_PAGES_ID */
     uint32_t length_bytes; /* ...: not 0; start + length does not overflow */
     char block[VMMIG__NAME_BYTES]; /* REQ_PAGES_ID, RECV_BITMAP; else empty */
+    char words[VMMIG__MAX_REPLY_BYTES + 1]; /* REASON: UTF-8, not empty */
 };
 
 /* "SHUT" for messages; NULL for a type that is none. */

@@ -80,6 +80,24 @@ START_TEST(shut_and_pong_have_words_of_their_own)
 }
 END_TEST
 
+START_TEST(a_reason_has_words_that_are_fit_to_be_shown)
+{
+    expect_ok(get("8001 0004 'a' 0a 'b' 1b"));
+    ck_assert_uint_eq(reply.type, VMMIG__REPLY_REASON);
+    ck_assert_str_eq(reply.words, "a b ");
+    vmmig__put_reply(writer, &reply);
+    expect_written(writer, "8001 0004 'a b '");
+    expect_failure(get("8001 0000"), VMMIG_ERROR_PROTOCOL, 2,
+                   "reply REASON has 0 bytes of payload, not 1");
+    expect_failure(get("8001 0201"), VMMIG_ERROR_PROTOCOL, 2,
+                   "reply REASON has 513 bytes of payload, not 512");
+    expect_failure(get("8001 0002 'a' ff"), VMMIG_ERROR_PROTOCOL, 4,
+                   "the words of a REASON are not UTF-8");
+    expect_failure(get("8001 0002 'a' 00"), VMMIG_ERROR_PROTOCOL, 4,
+                   "the words of a REASON are not UTF-8");
+}
+END_TEST
+
 START_TEST(end_between_replies_is_no_error)
 {
     reply.type = 17;
@@ -208,6 +226,7 @@ int main(void)
     tcase_add_test(tcase, shut_and_pong_have_words_of_their_own);
     tcase_add_test(tcase, end_between_replies_is_no_error);
     tcase_add_test(tcase, end_inside_a_reply_is_an_error);
+    tcase_add_test(tcase, a_reason_has_words_that_are_fit_to_be_shown);
     tcase_add_test(tcase, unknown_types_are_refused);
     tcase_add_test(tcase, wrong_lengths_are_refused);
     tcase_add_test(tcase, requests_that_make_no_sense_are_refused);
