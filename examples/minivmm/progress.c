@@ -13,6 +13,7 @@
 
 struct progress {
     bool on_terminal;
+    uint64_t round, round_bytes; /* what was left when it began */
     char shown[LINE_BYTES]; /* the line that is there now */
 };
 
@@ -34,18 +35,24 @@ static double mebibytes(uint64_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-static void describe(char *line, const struct vmmig_stats *stats)
+/* A percentage of all memory would fall back with every round. */
+static void describe(struct progress *progress, char *line,
+                     const struct vmmig_stats *stats)
 {
-    uint64_t total = stats->ram_total_bytes, left = stats->ram_remaining_bytes;
+    uint64_t left = stats->ram_remaining_bytes;
     double percent = 100;
 
-    if (total > 0)
-        percent = 100.0 * (double)(total - MIN(left, total)) / (double)total;
+    if (progress->round != stats->dirty_sync_count + 1)
+        progress->round_bytes = 0;
+    progress->round = stats->dirty_sync_count + 1;
+    progress->round_bytes = MAX(progress->round_bytes, left);
+    if (progress->round_bytes > 0)
+        percent = 100 - 100.0 * (double)left / (double)progress->round_bytes;
     g_snprintf(line, LINE_BYTES,
-               "%s: %3.0f %%, round %" PRIu64 ", %.0f MB/s, dirty %.1f MB/s, "
-               "%.1f MiB remaining",
-               vmmig_status_name(stats->status), percent,
-               stats->dirty_sync_count,
+               "%s: round %" PRIu64 ", %3.0f %% of %.1f MiB, %.0f MB/s, "
+               "dirty %.1f MB/s, %.1f MiB remaining",
+               vmmig_status_name(stats->status), progress->round, percent,
+               mebibytes(progress->round_bytes),
                (double)stats->bandwidth_bytes_per_s / 1e6,
                (double)(stats->dirty_pages_per_s * stats->ram_page_bytes) / 1e6,
                mebibytes(left));
@@ -84,7 +91,7 @@ void progress_show(struct progress *progress, struct vmmig_session *session,
     else if (role == VMMIG_DESTINATION)
         describe_arrival(line, &stats);
     else
-        describe(line, &stats);
+        describe(progress, line, &stats);
     if (strcmp(line, progress->shown) == 0)
         return;
     if (progress->on_terminal)
