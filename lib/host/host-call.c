@@ -160,7 +160,8 @@ bool vmmig__host_stop_guest(struct vmmig__host *host, uint32_t why,
     }
     ok = call->ok;
     if (!ok) {
-        g_propagate_error(error, g_steal_pointer(&call->error));
+        if (call->error)
+            g_propagate_error(error, g_steal_pointer(&call->error));
         vmmig__callback_result(false, "stop_guest", error);
     }
     free_stop(call);

@@ -74,3 +74,15 @@ tests_unit_check_precopy_SOURCES = tests/unit/check-precopy.c
 tests_unit_check_precopy_CPPFLAGS = $(session_cppflags)
 tests_unit_check_precopy_CFLAGS = $(unit_cflags)
 tests_unit_check_precopy_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-host-queue
+tests_unit_check_host_queue_SOURCES = tests/unit/check-host-queue.c $(toy_vm)
+tests_unit_check_host_queue_CPPFLAGS = $(session_cppflags)
+tests_unit_check_host_queue_CFLAGS = $(unit_cflags)
+tests_unit_check_host_queue_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-host-call
+tests_unit_check_host_call_SOURCES = tests/unit/check-host-call.c $(toy_vm)
+tests_unit_check_host_call_CPPFLAGS = $(session_cppflags)
+tests_unit_check_host_call_CFLAGS = $(unit_cflags)
+tests_unit_check_host_call_LDADD = $(unit_ldadd)
