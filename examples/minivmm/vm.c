@@ -43,20 +43,24 @@ enum run_state vm_get_run_state(struct vm *vm)
 {
     enum run_state state = load_state(vm);
     struct vmmig_session *session;
-    uint32_t status = VMMIG_STATUS_NONE;
+    uint32_t status = VMMIG_STATUS_NONE, owner = VMMIG_OWNER_PEER;
 
     if (state != RUN_STATE_FINISH_MIGRATE && state != RUN_STATE_INMIGRATE)
         return state;
     session = vmmig_machine_get_session(vm->vmmig);
-    if (session)
+    if (session) {
         status = vmmig_session_get_status(session);
+        owner = vmmig_session_get_owner(session);
+    }
     vmmig_session_unref(session);
     /* It may have been started, or taken back, in between. */
     state = load_state(vm);
     if (state == RUN_STATE_FINISH_MIGRATE && vmmig_status_is_final(status))
         return status == VMMIG_STATUS_COMPLETED ? RUN_STATE_POSTMIGRATE
                                                 : RUN_STATE_PAUSED;
-    if (state == RUN_STATE_INMIGRATE && status == VMMIG_STATUS_COMPLETED)
+    /* It is here, also when starting it failed. */
+    if (state == RUN_STATE_INMIGRATE && vmmig_status_is_final(status) &&
+        owner == VMMIG_OWNER_HERE)
         return RUN_STATE_PAUSED;
     return state;
 }
@@ -272,16 +276,17 @@ bool vm_stop(struct vm *vm, GError **error)
     return good;
 }
 
-/* A guest that was saved may go on here; one that moved lives elsewhere. */
+/* A guest that was saved may go on here; one that moved lives elsewhere. What a
+ * descriptor leads to is not known, so it counts as a move. */
 static bool check_is_ours(struct vm *vm, GError **error)
 {
     struct vmmig_session *session = vmmig_machine_get_session(vm->vmmig);
     char *address = vmmig_session_get_address(session);
-    bool moved =
-        g_str_has_prefix(address, "tcp:") || g_str_has_prefix(address, "unix:");
+    bool saved = g_str_has_prefix(address, "file:") ||
+                 g_str_has_prefix(address, "exec:");
     bool good = true;
 
-    if (moved && vmmig_session_get_owner(session) == VMMIG_OWNER_PEER)
+    if (!saved && vmmig_session_get_owner(session) == VMMIG_OWNER_PEER)
         good = fail(error, "The guest has moved to %s and runs there", address);
     vmmig_free(address);
     vmmig_session_unref(session);

@@ -179,7 +179,7 @@ def arrives_where_it_shall_not_run_yet():
             assert sides.destination.run_state() == state, state
 
 
-def saved_guest_may_go_on():
+def saved_guest_may_go_on(move):
     """A file is a copy, so the original may run; a guest that moved runs
     elsewhere, and there only."""
     with Sides("soft") as sides:
@@ -193,7 +193,7 @@ def saved_guest_may_go_on():
             assert "previous migration" in error.description
         sides.source.qmp("cont")
         sides.source.check_runs()
-        over_tcp(sides.source, sides.destination, sides.folder)
+        move(sides.source, sides.destination, sides.folder)
         sides.finish()
         try:
             sides.source.qmp("cont")
@@ -251,7 +251,11 @@ def main():
             with suite.case("%s: %s" % (
                     machine, check.__name__.replace("_", " "))):
                 check(machine)
-    for check in (arrives_where_it_shall_not_run_yet, saved_guest_may_go_on,
+    for move in (over_tcp, over_fd):
+        with suite.case("saved guest may go on, moved %s it may not"
+                        % move.__name__.replace("_", " ")):
+            saved_guest_may_go_on(move)
+    for check in (arrives_where_it_shall_not_run_yet,
                   machines_that_differ_are_refused):
         with suite.case(check.__name__.replace("_", " ")):
             check()
