@@ -26,7 +26,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,7 +44,6 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread; /* the owner's */
-    pid_t tid;       /* atomic */
     /* lock: */
     bool is_parked; /* out of KVM_RUN, its exit complete */
     bool has_failed;
@@ -64,7 +62,7 @@ struct kvm_machine {
 
     pthread_mutex_t lock;
     pthread_cond_t resumed; /* running or quit changed: vCPUs wait for it */
-    pthread_cond_t parked;  /* some is_parked or tid changed: the owner waits */
+    pthread_cond_t parked;  /* some is_parked changed: the owner waits */
     bool quit;
     bool running; /* written under the lock; atomic for those who look */
 
@@ -235,7 +233,6 @@ static void *vcpu_main(void *argument)
     struct kvm_machine *machine = vcpu->machine;
 
     pthread_mutex_lock(&machine->lock);
-    __atomic_store_n(&vcpu->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
     for (;;) {
         vcpu->is_parked = true;
         pthread_cond_broadcast(&machine->parked);
@@ -517,16 +514,6 @@ const struct kvm_vcpu_facts *
 kvm_machine_get_facts(const struct kvm_machine *machine)
 {
     return machine->facts;
-}
-
-bool kvm_machine_is_running(const struct kvm_machine *machine)
-{
-    return is_running(machine);
-}
-
-pid_t kvm_machine_get_thread(const struct kvm_machine *machine, uint32_t vcpu)
-{
-    return __atomic_load_n(&machine->vcpus[vcpu].tid, __ATOMIC_ACQUIRE);
 }
 
 /* -- the clock ----------------------------------------------------------- */

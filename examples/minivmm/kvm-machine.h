@@ -18,7 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include <vmmigrate/error.h>
 
@@ -76,9 +75,6 @@ int kvm_machine_get_vcpu_fd(const struct kvm_machine *machine, uint32_t vcpu);
 bool kvm_machine_has_irqchip(const struct kvm_machine *machine);
 const struct kvm_vcpu_facts *
 kvm_machine_get_facts(const struct kvm_machine *machine);
-bool kvm_machine_is_running(const struct kvm_machine *machine);
-/* The kernel's number of the vCPU's thread; 0 before the first start. */
-pid_t kvm_machine_get_thread(const struct kvm_machine *machine, uint32_t vcpu);
 
 /* What the guest's clock shows now. */
 bool kvm_machine_get_clock(struct kvm_machine *machine, uint64_t *ret_clock_ns,

@@ -24,7 +24,6 @@
 #define VMMIG_REQUIRES(lock) VMMIG__ANNOTATE(requires_capability(lock))
 #define VMMIG_ACQUIRES(lock) VMMIG__ANNOTATE(acquire_capability(lock))
 #define VMMIG_RELEASES(lock) VMMIG__ANNOTATE(release_capability(lock))
-#define VMMIG_GUARDED_BY(lock) VMMIG__ANNOTATE(guarded_by(lock))
 #define VMMIG_UNCHECKED VMMIG__ANNOTATE(no_thread_safety_analysis)
 
 enum vmmig__lock_rank {

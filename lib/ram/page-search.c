@@ -14,12 +14,6 @@ static bool passes_over(const struct vmmig__page_search *search,
     return search->ignore_shared && vmmig__block_is_ignorable(block);
 }
 
-void vmmig__page_search_rewind(struct vmmig__page_search *search)
-{
-    search->block_index = 0;
-    search->page = 0;
-}
-
 /* The first page in [from, limit) that is pending and has content, or limit. */
 static uint64_t find_page(const struct vmmig_block *block, uint64_t from,
                           uint64_t limit)

@@ -24,9 +24,6 @@ struct vmmig__page_run {
     bool is_repeated; /* some of it was claimed before and is not committed */
 };
 
-/* Back to the start of memory. */
-void vmmig__page_search_rewind(struct vmmig__page_search *search);
-
 /*
  * vmmig__page_search_claim:
  * @maximum_pages: at most this many, not 0

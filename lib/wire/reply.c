@@ -198,18 +198,6 @@ void vmmig__put_reply(struct vmmig_writer *writer,
         vmmig_writer_put_bytes(writer, reply->words, length);
 }
 
-void vmmig__put_shut(struct vmmig_writer *writer, uint32_t value)
-{
-    vmmig__put_reply(writer, &(struct vmmig__reply){.type = VMMIG__REPLY_SHUT,
-                                                    .value = value});
-}
-
-void vmmig__put_pong(struct vmmig_writer *writer, uint32_t value)
-{
-    vmmig__put_reply(writer, &(struct vmmig__reply){.type = VMMIG__REPLY_PONG,
-                                                    .value = value});
-}
-
 /* -- the bitmap behind RECV_BITMAP */
 
 bool vmmig__get_received_bitmap(struct vmmig_reader *reader,

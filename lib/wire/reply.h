@@ -36,9 +36,6 @@ bool vmmig__get_reply(struct vmmig_reader *reader,
 void vmmig__put_reply(struct vmmig_writer *writer,
                       const struct vmmig__reply *reply);
 
-void vmmig__put_shut(struct vmmig_writer *writer, uint32_t value);
-void vmmig__put_pong(struct vmmig_writer *writer, uint32_t value);
-
 /*
  * vmmig__get_received_bitmap:
  * @page_count: of the block; the peer's bitmap must be exactly as long

@@ -51,12 +51,6 @@ void vmmig__reader_free(struct vmmig_reader *reader)
     g_free(reader);
 }
 
-struct vmmig_channel *
-vmmig__reader_get_channel(const struct vmmig_reader *reader)
-{
-    return reader->channel;
-}
-
 /* -- errors */
 
 static const char *phase_name(uint32_t phase)

@@ -31,10 +31,6 @@ struct vmmig_channel;
 struct vmmig_reader *vmmig__reader_new(struct vmmig_channel *channel);
 void vmmig__reader_free(struct vmmig_reader *reader); /* takes NULL */
 
-/* (transfer none) */
-struct vmmig_channel *
-vmmig__reader_get_channel(const struct vmmig_reader *reader);
-
 /* A length byte and that many bytes; @name then ends in a zero. A name that is
  * empty or holds a zero byte is refused. @what names it in errors. */
 bool vmmig__reader_get_name(struct vmmig_reader *reader,

@@ -76,10 +76,6 @@ START_TEST(the_search_goes_on_where_it_was_and_round_once)
     mark(ram, 99, 3);
     mark(rom, 5, 1);
     expect_runs(8, "ram:101+1 rom:5+1 ram:99+2");
-    mark(ram, 0, 1);
-    mark(ram, 150, 1);
-    vmmig__page_search_rewind(&search);
-    expect_runs(8, "ram:0+1 ram:150+1");
 }
 END_TEST
 

@@ -71,15 +71,6 @@ START_TEST(replies_are_read_as_they_are_written)
 }
 END_TEST
 
-START_TEST(shut_and_pong_have_words_of_their_own)
-{
-    vmmig__put_shut(writer, 1);
-    expect_written(writer, "0001 0004 00000001");
-    vmmig__put_pong(writer, 0x42);
-    expect_written(writer, "0002 0004 00000042");
-}
-END_TEST
-
 START_TEST(a_reason_has_words_that_are_fit_to_be_shown)
 {
     expect_ok(get("8001 0004 'a' 0a 'b' 1b"));
@@ -223,7 +214,6 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, replies_are_read_as_they_are_written);
-    tcase_add_test(tcase, shut_and_pong_have_words_of_their_own);
     tcase_add_test(tcase, end_between_replies_is_no_error);
     tcase_add_test(tcase, end_inside_a_reply_is_an_error);
     tcase_add_test(tcase, a_reason_has_words_that_are_fit_to_be_shown);
