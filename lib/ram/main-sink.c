@@ -4,6 +4,10 @@
 #include "ram/memory-holes.h"
 #include "ram/zero-page.h"
 
+/* Zero pages take nine bytes each: the writer would gather half a GiB of them,
+ * while the other side, which has to look at as much memory, waits. */
+enum { UNFLUSHED_BYTES = 16 << 20 };
+
 static void add_to(_Atomic(uint64_t) *counter, uint64_t value)
 {
     atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
@@ -49,7 +53,11 @@ static bool submit(void *data, struct vmmig_block *block, uint64_t first_page,
     add_to(&sink->counters->normal_pages, page_count - zero_pages);
     add_to(&sink->counters->bytes,
            vmmig__writer_get_offset(sink->out) - before);
-    return true;
+    sink->unflushed_bytes += page_count * sink->page_bytes;
+    if (sink->unflushed_bytes < UNFLUSHED_BYTES)
+        return true;
+    sink->unflushed_bytes = 0;
+    return vmmig__writer_flush(sink->out, error);
 }
 
 /* One channel keeps its order: what has been written needs no more sync. */
@@ -71,4 +79,5 @@ void vmmig__main_sink_init(struct vmmig__main_sink *sink,
     sink->last_block = last_block;
     sink->counters = counters;
     sink->page_bytes = page_bytes;
+    sink->unflushed_bytes = 0;
 }

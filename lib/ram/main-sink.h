@@ -15,6 +15,7 @@ struct vmmig__main_sink {
     struct vmmig__last_block *last_block; /* CONTINUE, of this stream */
     struct vmmig__ram_counters *counters;
     uint32_t page_bytes;
+    uint64_t unflushed_bytes; /* of memory, whose records may still wait */
 };
 
 /* Everything is lent for the life of the sink; nothing to be freed. */
