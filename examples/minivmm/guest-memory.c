@@ -11,6 +11,10 @@
 
 #include "failure.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
 static bool make_memfd(struct guest_memory *memory, const char *name,
                        unsigned int flags, uint64_t length_bytes,
                        GError **error)
@@ -87,6 +91,26 @@ static bool open_backing(struct guest_memory *memory,
     g_return_val_if_reached(false);
 }
 
+/* Maps what a file has already, in one go, so that neither the guest nor a
+ * migration takes a fault for each piece of it. Holes stay holes; where it cannot
+ * be done the faults come as ever. */
+static void map_existing(const struct guest_memory *memory)
+{
+    off_t length = (off_t)memory->length_bytes, end = 0;
+
+    while (end < length) {
+        off_t data = lseek(memory->fd, end, SEEK_DATA);
+
+        if (data < 0 || data >= length)
+            return;
+        end = lseek(memory->fd, data, SEEK_HOLE);
+        end = end < 0 || end > length ? length : end;
+        if (madvise((char *)memory->address + data, (size_t)(end - data),
+                    MADV_POPULATE_READ) < 0)
+            return;
+    }
+}
+
 bool guest_memory_map(struct guest_memory *memory, enum guest_memory_kind kind,
                       const char *name, const char *path, uint64_t length_bytes,
                       GError **error)
@@ -113,6 +137,8 @@ bool guest_memory_map(struct guest_memory *memory, enum guest_memory_kind kind,
     }
     made.address = address;
     made.length_bytes = length_bytes;
+    if (kind == GUEST_MEMORY_FILE)
+        map_existing(&made);
     *memory = made;
     return true;
 }
