@@ -86,3 +86,23 @@ tests_unit_check_host_call_SOURCES = tests/unit/check-host-call.c $(toy_vm)
 tests_unit_check_host_call_CPPFLAGS = $(session_cppflags)
 tests_unit_check_host_call_CFLAGS = $(unit_cflags)
 tests_unit_check_host_call_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-returnpath
+tests_unit_check_returnpath_SOURCES = tests/unit/check-returnpath.c $(toy_vm)
+tests_unit_check_returnpath_CPPFLAGS = $(session_cppflags)
+tests_unit_check_returnpath_CFLAGS = $(unit_cflags)
+tests_unit_check_returnpath_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-device-save
+tests_unit_check_device_save_SOURCES = \
+	tests/unit/check-device-save.c tests/unit/device-kit.h
+tests_unit_check_device_save_CPPFLAGS = $(session_cppflags)
+tests_unit_check_device_save_CFLAGS = $(unit_cflags)
+tests_unit_check_device_save_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/check-device-load
+tests_unit_check_device_load_SOURCES = \
+	tests/unit/check-device-load.c tests/unit/device-kit.h
+tests_unit_check_device_load_CPPFLAGS = $(session_cppflags)
+tests_unit_check_device_load_CFLAGS = $(unit_cflags)
+tests_unit_check_device_load_LDADD = $(unit_ldadd)
