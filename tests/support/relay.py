@@ -110,18 +110,17 @@ class Relay:
                     break
                 if self._delay_seconds:
                     time.sleep(self._delay_seconds)
-                limit = self._limit
-                if limit is not None and record is connection.forward and \
-                        passed + len(data) >= limit:
+                limit = self._limit if record is connection.forward else None
+                if limit is not None:
                     data = data[:max(0, limit - passed)]
-                    target.sendall(data)
-                    record += data if self.record else b""
-                    connection.cut()
-                    return
-                target.sendall(data)
                 passed += len(data)
+                # First, for who has received it may look at once.
                 if self.record:
                     record += data
+                target.sendall(data)
+                if limit is not None and passed >= limit:
+                    connection.cut()
+                    return
         except OSError:
             connection.cut()
             return
