@@ -53,12 +53,13 @@ static void start_window(struct vmmig__precopy *precopy)
     precopy->window_bytes = 0;
 }
 
-static void measure(struct vmmig__precopy *precopy, uint64_t sent_bytes)
+/* Before more is sent: a window is over when what went out in it is paid for,
+ * else it would count one payment more or less each time. */
+static void measure(struct vmmig__precopy *precopy)
 {
     uint64_t now_us = vmmig__clock_now_us(precopy->clock);
     uint64_t elapsed_us = now_us - precopy->window_start_us;
 
-    precopy->window_bytes += sent_bytes;
     if (elapsed_us < WINDOW_US)
         return;
     precopy->bandwidth_bytes_per_s =
@@ -151,18 +152,18 @@ bool vmmig__precopy_step(struct vmmig__precopy *precopy,
         return begin_round(precopy, ret_action, ret_wait_us, error);
     wait_us = vmmig__rate_limit_wait_us(precopy->limit);
     if (wait_us > 0) {
-        measure(precopy, 0);
         *ret_action = VMMIG__PRECOPY_WAIT;
         *ret_wait_us = wait_us;
         return true;
     }
     if (precopy->is_idle)
         start_window(precopy);
+    measure(precopy);
     if (!precopy->ops->iterate(precopy->data, budget(precopy), &sent_bytes,
                                error))
         return false;
     vmmig__rate_limit_charge(precopy->limit, sent_bytes);
-    measure(precopy, sent_bytes);
+    precopy->window_bytes += sent_bytes;
     *ret_action = VMMIG__PRECOPY_GO_ON;
     return true;
 }
