@@ -32,8 +32,8 @@ typedef uint64_t __attribute__((may_alias)) any_u64;
 
 /* A macro, because a function would be inlined into no_sanitize code or not, as
  * the compiler likes. */
-#define SAMPLES_ARE_ZERO(words, count) \
-    (((words)[0] | (words)[(count) / 2] | (words)[(count)-1]) == 0)
+#define SAMPLES_ARE_ZERO(words, count)                                         \
+    ((words)[0] == 0 && (words)[(count) / 2] == 0 && (words)[(count)-1] == 0)
 
 RACES_WITH_THE_GUEST
 static bool is_zero_portable(const void *page, size_t length_bytes)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How fast precopy is, next to a real QEMU and to what the machine can do.
 
-    tests/bench/precopy.py [--pairs N] [--only ROW] [--json FILE]
+    tests/bench/precopy.py [--pairs N] [--only ROW] [--prealloc] [--json FILE]
 
 Each row is a memory and a transport. Ours and QEMU's runs alternate, A B A B;
 the ratio is the median of the ratios of neighbours. A run is timed by this
@@ -54,14 +54,16 @@ def cpu_seconds(pid):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def one_run(flavour, folder, files, size, transport):
+def one_run(flavour, folder, files, size, transport, prealloc):
     """Seconds from the command to the destination's `completed`, and the CPU
     seconds that source and destination used for it."""
     uri = {"tcp": "tcp:127.0.0.1:0",
            "unix": "unix:" + folder.path("migrate.sock")}[transport]
-    with flavour.start(folder, "source", files[0], size) as source, \
+    options = {"prealloc": True} if prealloc and flavour.is_qemu else {}
+    with flavour.start(folder, "source", files[0], size,
+                       **options) as source, \
             flavour.start(folder, "destination", files[1], size,
-                          incoming=True) as destination:
+                          incoming=True, **options) as destination:
         for side in (source, destination):
             side.set_capabilities(events=True, return_path=True)
         source.set_parameters(max_bandwidth=MAX_BANDWIDTH)
@@ -92,7 +94,7 @@ def limits():
             for name, rate in (line.split() for line in lines if line)}
 
 
-def measure(row, ours, qemu, count):
+def measure(row, ours, qemu, count, prealloc):
     _, content, mebibytes, transport, _ = row
     size = mebibytes * MIB
     runs = {ours: [], qemu: []}
@@ -108,7 +110,8 @@ def measure(row, ours, qemu, count):
         for _ in range(count):
             for flavour in (ours, qemu):
                 runs[flavour].append(
-                    one_run(flavour, folder, files, size, transport))
+                    one_run(flavour, folder, files, size, transport,
+                            prealloc))
         memory.assert_equal(files[0], files[1])
     return runs
 
@@ -149,6 +152,9 @@ def main():
     parser.add_argument("--only", help="a row by its name")
     parser.add_argument("--qemu", default="newest",
                         help="newest, oldest, or a program")
+    parser.add_argument("--prealloc", action="store_true",
+                        help="let QEMU map its memory when it starts, which "
+                        "minivmm does anyway")
     parser.add_argument("--json", help="write the figures here too")
     arguments = parser.parse_args()
     if arguments.qemu not in ("newest", "oldest"):
@@ -170,8 +176,8 @@ def main():
             continue
         ceiling = limits()
         lines.append(summary(
-            row, measure(row, ours, qemu, arguments.pairs), ours, qemu,
-            ceiling))
+            row, measure(row, ours, qemu, arguments.pairs,
+                         arguments.prealloc), ours, qemu, ceiling))
         show(lines[-1])
     if not lines:
         sys.exit("there is no row %r" % arguments.only)

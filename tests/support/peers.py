@@ -311,14 +311,15 @@ class Qemu(Machine):
 
     def __init__(self, flavour, folder, name, memory, size, *, incoming=False,
                  writable=False, paused=False, uuid=None, ram_id="mem",
-                 properties=()):
+                 properties=(), prealloc=False):
         super().__init__(flavour, folder, name, memory, size)
         command = [
             flavour.program, "-nodefaults", "-no-user-config",
             "-display", "none", "-monitor", "none", "-serial", "none",
             "-M", "none,memory-backend=" + ram_id,
             "-object", "memory-backend-file,id=%s,share=on,size=%d,"
-            "mem-path=%s" % (ram_id, size, memory),
+            "mem-path=%s,prealloc=%s" % (
+                ram_id, size, memory, "on" if prealloc else "off"),
             "-qmp", "unix:%s,server=on,wait=off" % self.qmp_path]
         for setting in properties:
             command += ["-global", setting]
