@@ -107,9 +107,10 @@ struct workload {
 };
 
 struct workload_counters {
-    uint64_t passes; /* complete rounds over the span: every page checked (and
-                        as configured rewritten) by the slowest worker; a round
-                        of random and zipf is as many visits as pages */
+    uint64_t passes; /* complete rounds over the span, by the slowest worker:
+                        every page was checked. A sweep rewrites, as
+                        configured, what it checks; random and zipf choose a
+                        page for each that is checked in turn */
     uint64_t pages_checked;
     uint64_t errors;       /* pages found wrong, each also printed */
     uint64_t blackout_ns;  /* longest gap between two beats of the machine */

@@ -115,7 +115,7 @@ def moves(machine, transport, workload):
         assert before["errors"] == after["errors"] == 0
         assert sides.destination.run_state() == "running"
         if workload != "idle":
-            sides.destination.wait_passes(before["passes"] + 1
+            sides.destination.wait_passes(before["passes"] + 2
                                           if machine != "none" else 1)
         info = sides.source.info()
         assert info["ram"]["remaining"] == 0, info
@@ -147,7 +147,7 @@ def moves_on_and_on(machine):
                 finally:
                     here.kill()
                     here = there
-                here.wait_passes(passes + 1)
+                here.wait_passes(passes + 2)
             here.quit()
         finally:
             here.kill()
