@@ -111,6 +111,22 @@ bool vmmig__prefix(vmmig_error **error, const char *format, ...)
     return false;
 }
 
+void vmmig__suffix(vmmig_error **error, const char *format, ...)
+{
+    va_list arguments;
+    char *suffix, *whole;
+
+    if (!error || !*error)
+        return;
+    va_start(arguments, format);
+    suffix = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    whole = g_strconcat((*error)->message, suffix, NULL);
+    g_free((*error)->message);
+    (*error)->message = whole;
+    g_free(suffix);
+}
+
 /* The place of @key in the table, or -1. */
 static int key_index(const char *key)
 {

@@ -28,6 +28,10 @@ bool vmmig__fail_errno(vmmig_error **error, int errno_value,
 bool vmmig__prefix(vmmig_error **error, const char *format, ...)
     G_GNUC_PRINTF(2, 3);
 
+/* Puts words behind it. */
+void vmmig__suffix(vmmig_error **error, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
+
 /*
  * vmmig__error_note:
  * @key: one of the keys of vmmig_error_detail()

@@ -142,15 +142,29 @@ static bool keep_error(struct vmmig_session *session, vmmig_error *error)
         memory_order_acquire);
 }
 
-void vmmig__session_break(struct vmmig_session *session, vmmig_error *error)
+static void note_place(struct vmmig_session *session, vmmig_error *error)
 {
     const char *side = session->role == VMMIG_SOURCE ? "source" : "destination";
-    bool kept;
 
     vmmig__error_note(error, "side", "%s", side);
-    vmmig__error_note(
-        error, "phase", "%s",
-        vmmig_status_name(vmmig_session_get_status(session)));
+    vmmig__error_note(error, "phase", "%s",
+                      vmmig_status_name(vmmig_session_get_status(session)));
+}
+
+void vmmig__session_begin_failing(struct vmmig_session *session,
+                                  vmmig_error *error)
+{
+    note_place(session, error);
+    /* Refused while a cancel is under way, whose outcome this is. */
+    if (!vmmig__session_move(session, VMMIG__BROKEN, NULL))
+        vmmig__session_wake(session);
+}
+
+void vmmig__session_break(struct vmmig_session *session, vmmig_error *error)
+{
+    bool kept;
+
+    note_place(session, error);
     vmmig__mutex_lock(&session->lock);
     kept = keep_error(session, error);
     /* Refused while a cancel is under way, whose outcome this is. */

@@ -86,6 +86,11 @@ bool vmmig__session_move(struct vmmig_session *session,
  */
 void vmmig__session_break(struct vmmig_session *session, vmmig_error *error);
 
+/* The first half of it: the place is noted in @error and the state becomes
+ * FAILING. Until the second half more may be said in @error. */
+void vmmig__session_begin_failing(struct vmmig_session *session,
+                                  vmmig_error *error);
+
 void vmmig__session_set_owner(struct vmmig_session *session, uint32_t owner);
 
 /* PASS, STOPPED, STARTED. */

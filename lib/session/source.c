@@ -255,12 +255,16 @@ static void give_up(struct vmmig__source *source, vmmig_error *error)
     vmmig_error *lost = NULL;
 
     vmmig__prefix(&error, "send: ");
-    vmmig__session_break(session, error);
+    vmmig__session_begin_failing(session, error);
     disconnect(source);
-    if (!vmmig__switch_back(source, &lost))
+    if (!vmmig__switch_back(source, &lost)) {
+        /* A cancelled session has its error already, hence the log as well. */
         vmmig__log(&source->machine->host.log, VMMIG_LOG_ERROR, "%s",
                    vmmig_error_message(lost));
+        vmmig__suffix(&error, "; and %s", vmmig_error_message(lost));
+    }
     g_clear_error(&lost);
+    vmmig__session_break(session, error);
     clean_up(source);
     vmmig__session_finish(session, VMMIG__UNDONE);
 }

@@ -187,6 +187,9 @@ START_TEST(a_guest_that_cannot_be_resumed_is_still_here)
     ck_assert_uint_eq(vmmig_session_get_owner(source), VMMIG_OWNER_HERE);
     ck_assert(!from->running && !to->running);
     ck_assert(from->owner);
+    assert_words(source_error, "the disk is busy; and the guest stays stopped: "
+                               "start_guest: out of vCPUs");
+    ck_assert_str_eq(vmmig_error_detail(source_error, "phase"), "device");
 }
 END_TEST
 
@@ -200,6 +203,8 @@ START_TEST(a_lease_that_is_lost_on_the_way_back_is_unknown)
     ck_assert_uint_eq(vmmig_session_get_owner(source), VMMIG_OWNER_UNKNOWN);
     ck_assert(!from->running && !to->running);
     ck_assert_uint_eq(from->starts, 0);
+    assert_words(source_error, "; and the guest stays stopped: "
+                               "acquire_ownership: somebody else holds");
 }
 END_TEST
 

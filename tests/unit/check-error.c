@@ -40,6 +40,24 @@ START_TEST(nobody_has_to_want_the_error)
 }
 END_TEST
 
+START_TEST(words_are_put_in_front_and_behind)
+{
+    vmmig_error *error = NULL;
+
+    vmmig__fail(&error, VMMIG_ERROR_IO, "middle");
+    vmmig__error_note(error, "channel", "main");
+    vmmig__prefix(&error, "%s: ", "front");
+    vmmig__suffix(&error, "; %d", 7);
+    ck_assert_str_eq(vmmig_error_message(error), "front: middle; 7");
+    ck_assert_str_eq(vmmig_error_detail(error, "channel"), "main");
+    vmmig_error_free(error);
+    error = NULL;
+    vmmig__suffix(&error, "nothing");
+    vmmig__suffix(NULL, "nothing");
+    ck_assert_ptr_null(error);
+}
+END_TEST
+
 START_TEST(error_number_becomes_words)
 {
     ck_assert(vmmig_error_check_errno(&error, 0, "nothing"));
@@ -150,6 +168,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, NULL, tear_down);
     tcase_add_test(tcase, error_keeps_its_code_and_words);
     tcase_add_test(tcase, nobody_has_to_want_the_error);
+    tcase_add_test(tcase, words_are_put_in_front_and_behind);
     tcase_add_test(tcase, error_number_becomes_words);
     tcase_add_test(tcase, first_detail_stays_and_copies_have_it_too);
     tcase_add_test(tcase, error_of_a_glib_host_is_the_host_s);
