@@ -42,8 +42,6 @@ END_TEST
 
 START_TEST(words_are_put_in_front_and_behind)
 {
-    vmmig_error *error = NULL;
-
     vmmig__fail(&error, VMMIG_ERROR_IO, "middle");
     vmmig__error_note(error, "channel", "main");
     vmmig__prefix(&error, "%s: ", "front");
