@@ -45,15 +45,7 @@ tests_unit_check_workload_CFLAGS = $(unit_cflags)
 tests_unit_check_workload_LDADD = \
 	examples/minivmm/libworkload.la $(CHECK_LIBS)
 
-if X86_64
-unit_tests += tests/unit/check-kvm
-endif
-tests_unit_check_kvm_SOURCES = tests/unit/check-kvm.c
-tests_unit_check_kvm_CPPFLAGS = \
-	$(unit_cppflags) -I$(top_srcdir)/examples/minivmm
-tests_unit_check_kvm_CFLAGS = $(unit_cflags)
-tests_unit_check_kvm_LDADD = examples/minivmm/libkvm.la \
-	examples/minivmm/libworkload.la $(unit_ldadd)
+include tests/unit/kvm.mk
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
