@@ -109,11 +109,14 @@ static bool wait_ended(struct exec *exec, uint64_t deadline_us, bool whatever)
     return true;
 }
 
-/* Waits for the end; false, with the reason, unless the status is 0. */
-static bool check_ended(struct exec *exec, vmmig_error **error)
+static uint64_t in_ms(unsigned ms)
 {
-    if (!wait_ended(exec, UINT64_MAX, false))
-        return vmmig__fail(error, VMMIG_ERROR_IO, "it was shut down");
+    return vmmig__now_us() + UINT64_C(1000) * ms;
+}
+
+/* It has ended: false, with the reason, unless its status is 0. */
+static bool check_status(struct exec *exec, vmmig_error **error)
+{
     if (!exec->is_known) {
         return vmmig__fail(error, VMMIG_ERROR_IO,
                            "the command has ended, but this program waits for "
@@ -130,6 +133,14 @@ static bool check_ended(struct exec *exec, vmmig_error **error)
                            WEXITSTATUS(exec->status));
     }
     return true;
+}
+
+/* Waits for the end; false, with the reason, unless the status is 0. */
+static bool check_ended(struct exec *exec, vmmig_error **error)
+{
+    if (!wait_ended(exec, UINT64_MAX, false))
+        return vmmig__fail(error, VMMIG_ERROR_IO, "it was shut down");
+    return check_status(exec, error);
 }
 
 /* ---- the table of a channel ---- */
@@ -154,9 +165,22 @@ static bool exec_writev(void *data, const struct iovec *parts, uint32_t count,
                         uint64_t *ret_length_bytes, vmmig_error **error)
 {
     struct exec *exec = data;
+    vmmig_error *cause = NULL;
 
-    return vmmig__fd_stream_writev(exec->to_command, parts, count,
-                                   ret_length_bytes, error);
+    if (vmmig__fd_stream_writev(exec->to_command, parts, count,
+                                ret_length_bytes, &cause))
+        return true;
+    /* A command that reads no more has mostly ended, and how it did says more
+     * than that it does not read. */
+    if (!wait_ended(exec, in_ms(GRACE_MS), false)) {
+        g_propagate_error(error, cause);
+        return false;
+    }
+    g_error_free(cause);
+    if (!check_status(exec, error))
+        return false;
+    return vmmig__fail(error, VMMIG_ERROR_IO,
+                       "the command has ended without reading all of it");
 }
 
 static bool exec_wait(void *data, bool to_write, int64_t timeout_ms,
@@ -197,11 +221,6 @@ static void exec_shutdown(void *data)
     if (exec->from_command)
         vmmig__fd_stream_shutdown(exec->from_command);
     vmmig__mutex_unlock(&exec->lock);
-}
-
-static uint64_t in_ms(unsigned ms)
-{
-    return vmmig__now_us() + UINT64_C(1000) * ms;
 }
 
 /* The command ends, at the latest because it is killed. */

@@ -167,10 +167,32 @@ START_TEST(writing_to_a_command_that_has_ended_is_an_error_and_no_signal)
 
     job_join(writer); /* this thread blocks signals, the next does not */
     expect_error(&writer->error, VMMIG_ERROR_IO,
-                 "channel main: writing to exec:exit 0: the peer closed the "
-                 "connection");
+                 "channel main: writing to exec:exit 0: the command has ended "
+                 "without reading all of it");
     job_free(writer);
     job_free(job_write(channel, 1));
+    vmmig_channel_unref(channel);
+}
+END_TEST
+
+START_TEST(writing_to_a_command_that_failed_says_how)
+{
+    struct vmmig_channel *channel = run_command(VMMIG__EXEC_STDIN, "exit 3");
+    struct job *writer = job_write(channel, UINT64_C(1) << 40);
+
+    job_join(writer);
+    expect_error(&writer->error, VMMIG_ERROR_IO,
+                 "channel main: writing to exec:exit 3: the command ended with "
+                 "status 3");
+    job_free(writer);
+    vmmig_channel_unref(channel);
+
+    channel = run_command(VMMIG__EXEC_STDIN, "exec < /dev/null; sleep 1000");
+    writer = job_write(channel, UINT64_C(1) << 40);
+    job_join(writer);
+    expect_error(&writer->error, VMMIG_ERROR_IO,
+                 "the peer closed the connection");
+    job_free(writer);
     vmmig_channel_unref(channel);
 }
 END_TEST
@@ -302,6 +324,7 @@ int main(void)
     tcase_add_test(tcase, end_of_output_of_a_failed_command_is_an_error);
     tcase_add_test(
         tcase, writing_to_a_command_that_has_ended_is_an_error_and_no_signal);
+    tcase_add_test(tcase, writing_to_a_command_that_failed_says_how);
     tcase_add_test(tcase, shutdown_wakes_a_reader_and_ends_the_command);
     tcase_add_test(tcase, shutdown_wakes_a_writer_and_ends_the_command);
     tcase_add_test(tcase, shutdown_ends_the_wait_for_a_command);
