@@ -5,11 +5,13 @@ TEST_EXTENSIONS = .py
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 PY_LOG_DRIVER = $(LOG_DRIVER)
 PY_LOG_COMPILER = $(PYTHON)
+# Limits of time are for hangs: a busy machine is no reason to fail.
 AM_TESTS_ENVIRONMENT = \
+	CK_TIMEOUT_MULTIPLIER="$${CK_TIMEOUT_MULTIPLIER:-5}" \
 	CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PYTHONDONTWRITEBYTECODE=1 \
 	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' \
 	CC='$(CC)' GLIB_CFLAGS='$(GLIB_CFLAGS)'; \
-	export CK_TAP_LOG_FILE_NAME CK_VERBOSITY PYTHONDONTWRITEBYTECODE \
+	export CK_TIMEOUT_MULTIPLIER CK_TAP_LOG_FILE_NAME CK_VERBOSITY PYTHONDONTWRITEBYTECODE \
 	top_srcdir top_builddir CC GLIB_CFLAGS;
 
 # The library once more, for unit tests: internals visible, fault points and
@@ -91,7 +93,7 @@ check-asan:
 	test -f asan/config.status || (cd asan && \
 	  $(abs_top_srcdir)/configure --with-sanitizer=address,undefined \
 	    $(sanitizer_configure))
-	cd asan && ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+	cd asan && CK_TIMEOUT_MULTIPLIER=20 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
 	  UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) $(AM_MAKEFLAGS) check
 
 # The kernel may place mappings where ThreadSanitizer cannot have them, hence
@@ -101,7 +103,7 @@ check-tsan:
 	test -f tsan/config.status || (cd tsan && \
 	  setarch -R $(abs_top_srcdir)/configure --with-sanitizer=thread \
 	    $(sanitizer_configure))
-	cd tsan && G_SLICE=always-malloc TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(abs_top_srcdir)/tests/support/tsan.supp \
+	cd tsan && CK_TIMEOUT_MULTIPLIER=20 G_SLICE=always-malloc TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(abs_top_srcdir)/tests/support/tsan.supp \
 	  setarch -R $(MAKE) $(AM_MAKEFLAGS) check
 
 EXTRA_DIST += tests/support/tsan.supp

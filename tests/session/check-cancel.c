@@ -385,16 +385,23 @@ static void assert_still_empty(void)
     toy_migrate(from, to);
 }
 
+/* With the number of this process in it. */
 static const char *const waiting_uris[] = {
     "tcp:127.0.0.1:0",
-    "unix:/tmp/vmmigrate-test-cancel",
+    "unix:/tmp/vmmigrate-test-cancel-%d",
     "exec:exec sleep 60",
 };
 
 START_TEST(a_destination_that_waits_is_cancelled)
 {
+    GString *uri = g_string_new(waiting_uris[_i]);
+    char *number = g_strdup_printf("%d", (int)getpid());
+
+    g_string_replace(uri, "%d", number, 0);
     destination = toy_session(to, VMMIG_DESTINATION, NULL, NULL);
-    toy_start_one(destination, waiting_uris[_i]);
+    toy_start_one(destination, uri->str);
+    g_free(number);
+    g_string_free(uri, TRUE);
     ck_assert_uint_eq(vmmig_session_get_status(destination),
                       VMMIG_STATUS_SETUP);
     cancel_and_wait(destination);
