@@ -34,7 +34,7 @@ LIMIT_SECONDS = 60
 # One row of the table for each mode.
 MODES = [
     {"mode": "precopy, tcp", "uri": "tcp:127.0.0.1:0",
-     "says": "at most 134 MB/s, the default",
+     "says": "at most 134 MB/s",
      "capabilities": {}, "parameters": {"downtime-limit": 50}},
     {"mode": "precopy, unix", "uri": "unix:%s/migration",
      "says": "as fast as it goes",
