@@ -248,13 +248,13 @@ def migrate(program, folder, mode, vmms):
     vmms.append(source)
     for vmm in vmms:
         prepare(vmm, mode)
-    guest = source.wait_passes(1)
     if mode is MODES[0]:
-        say("%s:\n%s." % (MACHINES[guest["machine"]], GUEST_WORDS))
-    uri = listen(destination, mode["uri"].replace("%s", folder))
+        say("%s:\n%s." % (MACHINES[source.guest()["machine"]], GUEST_WORDS))
     say("\n%s: from process %d to process %d, %s" % (
         mode["mode"], source.process.pid, destination.process.pid,
         mode["says"]))
+    source.wait_passes(1)
+    uri = listen(destination, mode["uri"].replace("%s", folder))
     source.qmp("migrate", {"uri": uri})
     info = watch(source)
     destination.wait("migration completed", lambda:
