@@ -155,7 +155,8 @@ struct vmmig_host {
      * @host: the host
      *
      * Whether the guest runs, as opposed to having been paused by the host;
-     * it arrives on the other side as it was here. NULL: it runs.
+     * it arrives on the other side as it was here. NULL: it runs, unless a
+     * session has stopped it and none has started it since.
      *
      * Thread:   any thread of the library
      * Locks:    none

@@ -88,7 +88,7 @@ bool vmmig__host_is_running(struct vmmig__host *host)
     bool running;
 
     if (!host->table.is_running)
-        return true;
+        return !atomic_load_explicit(&host->stopped, memory_order_acquire);
     previous = vmmig__callback_enter("is_running");
     running = host->table.is_running(host->data);
     vmmig__callback_leave(previous);
@@ -110,6 +110,8 @@ static void run_stop(void *data)
 
     call->ok =
         call->host->table.stop_guest(call->host->data, call->why, &call->error);
+    if (call->ok)
+        atomic_store_explicit(&call->host->stopped, true, memory_order_release);
     vmmig__callback_leave(previous);
 }
 
@@ -132,7 +134,9 @@ static void undo_late_stop(void *data)
 
     if (call->ok) {
         previous = vmmig__callback_enter("start_guest");
-        if (!host->table.start_guest(host->data, VMMIG_START_UNDO, &error))
+        if (host->table.start_guest(host->data, VMMIG_START_UNDO, &error))
+            atomic_store_explicit(&host->stopped, false, memory_order_release);
+        else
             vmmig__log(&host->log, VMMIG_LOG_ERROR,
                        "the guest stays stopped: start_guest: %s",
                        error ? vmmig_error_message(error) : "no reason given");
@@ -181,6 +185,9 @@ static bool run_start(void *data, vmmig_error **error)
     bool ok = call->host->table.start_guest(call->host->data, call->argument,
                                             error);
 
+    if (ok)
+        atomic_store_explicit(&call->host->stopped, false,
+                              memory_order_release);
     vmmig__callback_leave(previous);
     return vmmig__callback_result(ok, "start_guest", error);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The host as the library sees it: its table of callbacks, copied and checked,
- * and the queue to its thread. Belongs to a machine; read-only after init.
+ * and the queue to its thread. Belongs to a machine; read-only after init
+ * but for what is atomic.
  */
 #ifndef VMMIG_HOST_HOST_TABLE_H
 #define VMMIG_HOST_HOST_TABLE_H
+
+#include <stdatomic.h>
 
 #include <vmmigrate/host.h>
 
@@ -21,6 +24,7 @@ struct vmmig__host {
     struct vmmig__log log;
     struct vmmig__thread_hook hook;
     struct vmmig__host_queue *queue;
+    atomic_bool stopped; /* by us, and not started again */
 };
 
 /* Copies and checks. Takes @data: on failure @free_data has been called. */

@@ -20,9 +20,7 @@
 enum {
     /* More than a pipe can be made to hold. */
     PAGES = 600,
-    /* It takes less than 100 ms; a busy machine gets three times as much, which
-     * is still less than any wait of the library's. */
-    AT_ONCE_US = 300 * 1000 * KIT_SLOW,
+    AT_ONCE_US = 100 * 1000 * KIT_SLOW,
 };
 
 static struct toy_vm *from, *to;

@@ -15,8 +15,7 @@
 
 enum {
     PAGES = 50,
-    /* Less than any wait of the library's, also on a busy machine. */
-    AT_ONCE_US = 300 * 1000 * KIT_SLOW,
+    AT_ONCE_US = 100 * 1000 * KIT_SLOW,
 };
 
 static struct toy_vm *from, *to;

@@ -273,6 +273,20 @@ END_TEST
 
 /* -- errors ------------------------------------------------------------------------ */
 
+/* Else a guest that has left would be sent a second time as one that runs. */
+START_TEST(a_guest_that_was_stopped_does_not_run)
+{
+    start_host(false);
+    ck_assert(vmmig__host_is_running(&host));
+    ck_assert(vmmig__host_stop_guest(&host, VMMIG_STOP_SWITCHOVER, 20000,
+                                     NULL));
+    ck_assert(!vmmig__host_is_running(&host));
+    ck_assert(vmmig__host_start_guest(&host, VMMIG_START_UNDO, NULL));
+    ck_assert(vmmig__host_is_running(&host));
+    end_host();
+}
+END_TEST
+
 START_TEST(a_refusal_has_the_hosts_words_behind_the_callbacks_name)
 {
     vmmig_error *error = NULL;
@@ -402,6 +416,7 @@ int main(void)
     tcase_add_test(tcase, a_lock_is_held_around_what_is_locked);
     tcase_add_test(tcase, without_a_lock_the_host_thread_is_it);
     tcase_add_test(tcase, the_guest_stops_and_starts_on_one_other_thread);
+    tcase_add_test(tcase, a_guest_that_was_stopped_does_not_run);
     tcase_add_test(tcase,
                    a_refusal_has_the_hosts_words_behind_the_callbacks_name);
     tcase_add_test(tcase, an_error_of_another_domain_becomes_ours);
