@@ -61,10 +61,26 @@ static GQuark domain(void)
     return domain_quark;
 }
 
+char *vmmig__make_printable(const char *text)
+{
+    char *valid = g_utf8_make_valid(text, -1);
+
+    for (char *at = valid; *at; at++) {
+        if (g_ascii_iscntrl(*at))
+            *at = '?';
+    }
+    return valid;
+}
+
 static void set(vmmig_error **error, uint32_t code, const char *message)
 {
-    if (error)
-        g_set_error_literal(error, domain(), (gint)code, message);
+    char *printable;
+
+    if (!error)
+        return;
+    printable = vmmig__make_printable(message);
+    g_set_error_literal(error, domain(), (gint)code, printable);
+    g_free(printable);
 }
 
 bool vmmig__fail(vmmig_error **error, uint32_t code, const char *format, ...)
@@ -142,14 +158,17 @@ void vmmig__error_note(vmmig_error *error, const char *key, const char *format,
 {
     int index = key_index(key);
     va_list arguments;
+    char *value;
 
     g_return_if_fail(index >= 0);
     if (!error || error->domain != domain() ||
         details_of(error)->values[index])
         return;
     va_start(arguments, format);
-    details_of(error)->values[index] = g_strdup_vprintf(format, arguments);
+    value = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    details_of(error)->values[index] = vmmig__make_printable(value);
+    g_free(value);
 }
 
 vmmig_error *vmmig__error_adopt(vmmig_error *error)

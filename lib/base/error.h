@@ -15,7 +15,8 @@
  * vmmig__fail:
  *
  * Sets a new error. Always false, so that a failing function ends in
- * `return vmmig__fail(error, ...)`. Nothing happens to a NULL @error.
+ * `return vmmig__fail(error, ...)`. Nothing happens to a NULL @error. Words of a
+ * peer or a host may be among the arguments: see vmmig__make_printable().
  */
 bool vmmig__fail(vmmig_error **error, uint32_t code, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
@@ -23,6 +24,10 @@ bool vmmig__fail(vmmig_error **error, uint32_t code, const char *format, ...)
 /* The same for a system call: "message: meaning of errno_value", SYSTEM. */
 bool vmmig__fail_errno(vmmig_error **error, int errno_value,
                        const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* (transfer full): @text as UTF-8 without control characters. All messages and
+ * details are, since they end up in logs, on terminals and in JSON. */
+char *vmmig__make_printable(const char *text);
 
 /* Puts words in front of an error that a callee has set; always false. */
 bool vmmig__prefix(vmmig_error **error, const char *format, ...)

@@ -94,24 +94,11 @@ static void note_place(const struct vmmig_reader *reader, vmmig_error *error)
     }
 }
 
-/* Words of the peer end up in messages, logs and JSON: only text may. */
-static char *make_printable(char *text)
-{
-    char *valid = g_utf8_make_valid(text, -1);
-
-    g_free(text);
-    for (char *at = valid; *at; at++) {
-        if (g_ascii_iscntrl(*at))
-            *at = '?';
-    }
-    return valid;
-}
-
 bool vmmig__reader_fail(const struct vmmig_reader *reader, vmmig_error **error,
                         uint32_t code, const char *format, ...)
 {
     const char *name = vmmig__channel_get_name(reader->channel);
-    char *words, *where, *message;
+    char *words, *where;
     va_list arguments;
 
     if (!error)
@@ -120,12 +107,10 @@ bool vmmig__reader_fail(const struct vmmig_reader *reader, vmmig_error **error,
     words = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     where = place(reader);
-    message = make_printable(g_strdup_printf(
-        "channel %s%s, %s: %s", name ? "" : "to ",
-        name ? name : vmmig__channel_get_peer(reader->channel), where, words));
-    vmmig__fail(error, code, "%s", message);
+    vmmig__fail(error, code, "channel %s%s, %s: %s", name ? "" : "to ",
+                name ? name : vmmig__channel_get_peer(reader->channel), where,
+                words);
     note_place(reader, *error);
-    g_free(message);
     g_free(where);
     g_free(words);
     return false;
@@ -139,11 +124,11 @@ static bool fail_read(const struct vmmig_reader *reader, vmmig_error **error,
 
     if (error) {
         where = place(reader);
-        message =
-            make_printable(g_strdup_printf("%s (%s)", cause->message, where));
+        message = g_strdup_printf("%s (%s)", cause->message, where);
         g_free(cause->message);
-        cause->message = message;
+        cause->message = vmmig__make_printable(message);
         note_place(reader, cause);
+        g_free(message);
         g_free(where);
     }
     g_propagate_error(error, cause);

@@ -27,6 +27,18 @@ START_TEST(error_keeps_its_code_and_words)
 }
 END_TEST
 
+/* They may be a peer's. */
+START_TEST(words_can_be_shown_anywhere)
+{
+    vmmig__fail(&error, VMMIG_ERROR_PROTOCOL, "\"%s\"",
+                "a\xfb\x1b[31m\n\xc3\xa9");
+    ck_assert_str_eq(vmmig_error_message(error),
+                     "\"a\xef\xbf\xbd?[31m?\xc3\xa9\"");
+    vmmig__error_note(error, "block", "%s", "\x7f\xff");
+    ck_assert_str_eq(vmmig_error_detail(error, "block"), "?\xef\xbf\xbd");
+}
+END_TEST
+
 START_TEST(nobody_has_to_want_the_error)
 {
     ck_assert(!vmmig__fail(NULL, VMMIG_ERROR_IO, "x"));
@@ -165,6 +177,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, NULL, tear_down);
     tcase_add_test(tcase, error_keeps_its_code_and_words);
+    tcase_add_test(tcase, words_can_be_shown_anywhere);
     tcase_add_test(tcase, nobody_has_to_want_the_error);
     tcase_add_test(tcase, words_are_put_in_front_and_behind);
     tcase_add_test(tcase, error_number_becomes_words);
