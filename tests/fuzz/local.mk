@@ -12,6 +12,12 @@ tests_fuzz_fuzz_stream_CPPFLAGS = $(unit_cppflags)
 tests_fuzz_fuzz_stream_CFLAGS = $(AM_CFLAGS) $(GLIB_CFLAGS)
 tests_fuzz_fuzz_stream_LDADD = tests/libinternals.la $(GLIB_LIBS)
 
+fuzz_programs += tests/fuzz/fuzz-load
+tests_fuzz_fuzz_load_SOURCES = tests/fuzz/fuzz-load.c $(fuzz_kit)
+tests_fuzz_fuzz_load_CPPFLAGS = $(unit_cppflags)
+tests_fuzz_fuzz_load_CFLAGS = $(AM_CFLAGS) $(GLIB_CFLAGS)
+tests_fuzz_fuzz_load_LDADD = tests/libinternals.la $(GLIB_LIBS)
+
 fuzz_programs += tests/fuzz/fuzz-ram
 tests_fuzz_fuzz_ram_SOURCES = tests/fuzz/fuzz-ram.c $(fuzz_kit) $(fuzz_walk)
 tests_fuzz_fuzz_ram_CPPFLAGS = $(unit_cppflags)
@@ -70,6 +76,20 @@ fuzz_corpus_stream = \
 	tests/fuzz/corpus/stream/unknown-subsection \
 	tests/fuzz/corpus/stream/uuid-and-capabilities \
 	tests/fuzz/corpus/stream/zero-pages
+
+fuzz_corpus_load = \
+	tests/fuzz/corpus/load/commands \
+	tests/fuzz/corpus/load/guess-ends-in-a-name \
+	tests/fuzz/corpus/load/no-end-of-ram \
+	tests/fuzz/corpus/load/old-timer \
+	tests/fuzz/corpus/load/page-at-the-end \
+	tests/fuzz/corpus/load/page-twice \
+	tests/fuzz/corpus/load/pages-in-a-row \
+	tests/fuzz/corpus/load/part-after-end \
+	tests/fuzz/corpus/load/section-twice \
+	tests/fuzz/corpus/load/state-that-is-no-text \
+	tests/fuzz/corpus/load/whole \
+	tests/fuzz/corpus/load/without-live
 
 fuzz_corpus_ram = \
 	tests/fuzz/corpus/ram/block-empty \
@@ -156,6 +176,6 @@ fuzz_corpus_address = \
 	tests/fuzz/corpus/address/unix-long \
 	tests/fuzz/corpus/address/unknown
 
-EXTRA_DIST += $(fuzz_corpus_stream) $(fuzz_corpus_ram) \
+EXTRA_DIST += $(fuzz_corpus_stream) $(fuzz_corpus_load) $(fuzz_corpus_ram) \
 	$(fuzz_corpus_command) $(fuzz_corpus_reply) $(fuzz_corpus_fields) \
 	$(fuzz_corpus_address)
