@@ -430,8 +430,8 @@ START_TEST(a_stream_that_is_refused_is_refused_in_words)
     uint64_t cpu = record_of(ALL("\7toy-cpu"));
 
     stream->data[cpu] = 0x77;
-    assert_replies(replies_to(stream->data, stream->len), "receive: channel main, offset 0x",
-                   1);
+    assert_replies(replies_to(stream->data, stream->len),
+                   "receive: channel main, offset 0x", 1);
     ck_assert(!to->running);
 }
 END_TEST
